@@ -1,0 +1,46 @@
+"""Jobs: what is launched by hand, by a schedule or by a sensor, in the two kinds of partitions.
+
+A job cannot mix tables by month and force with tables by month.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from crime_assets.partitions import months, months_x_forces
+
+ingest = dg.define_asset_job(
+    "ingest",
+    selection=dg.AssetSelection.assets("street_crimes_csv", "street_crimes"),
+    partitions_def=months_x_forces,
+    description="Fetch and read the street crimes of months and forces.",
+)
+
+study_area = dg.define_asset_job(
+    "study_area",
+    selection=dg.AssetSelection.assets("hex_cells", "scope_cells", "scopes"),
+    description="Lay the grid over England and Wales (once, and when boundaries change).",
+)
+
+rank_hotspots = dg.define_asset_job(
+    "rank_hotspots",
+    selection=dg.AssetSelection.assets(
+        "coverage",
+        "hex_counts",
+        "snap_counts",
+        "reconciliation",
+        "hotspots",
+        "hotspot_summary",
+        "hotspot_frequency",
+    ),
+    partitions_def=months,
+    description="Count the crimes of months into cells, and rank the cells.",
+)
+
+build_warehouse = dg.define_asset_job(
+    "build_warehouse",
+    selection=dg.AssetSelection.assets("warehouse"),
+    description="Build the analysts' database over the lake.",
+)
+
+jobs = [ingest, study_area, rank_hotspots, build_warehouse]

@@ -1,0 +1,47 @@
+"""The one place where the parts are put together; imports nothing heavy.
+
+``build_definitions`` makes fresh definitions each time, so that a test hands in settings of its
+own and patches nothing. ``defs`` is what Dagster loads.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from crime_assets.automation.jobs import jobs
+from crime_assets.hexes import assets as hexes
+from crime_assets.lake import DuckDB, Lake
+from crime_assets.publication import executor
+from crime_assets.quality.checks import expectation_checks
+from crime_assets.settings import Settings
+from crime_assets.sources import assets as sources
+from crime_assets.sources.police_uk import PoliceUkArchive
+from crime_assets.warehouse import assets as warehouse
+
+
+def build_definitions(settings: Settings | None = None) -> dg.Definitions:
+    """All assets, checks and jobs with the resources that ``settings`` describe.
+
+    Without ``settings`` they are read from the environment; raises
+    :class:`crime_assets.settings.SettingError` where one of them cannot be.
+    """
+    settings = settings or Settings.from_environment()
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules([sources, hexes, warehouse]),
+        asset_checks=expectation_checks(),
+        jobs=jobs,
+        executor=executor,
+        resources={
+            "settings": settings,
+            "lake": Lake(settings.data_dir / "lake"),
+            "archive": PoliceUkArchive(url=settings.archive_url),
+            "engine": DuckDB(
+                memory_limit=settings.memory_limit,
+                threads=settings.threads,
+                temp_directory=str(settings.data_dir / "tmp"),
+            ),
+        },
+    )
+
+
+defs = build_definitions()

@@ -1,0 +1,197 @@
+"""The main job on the sample: ``make demo``, or ``python -m crime_assets.demo``.
+
+Makes the sample (three made-up forces, 36 months), then runs the same jobs that a deployment runs,
+on an instance of its own, so that the Dagster UI afterwards shows what was done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+
+from crime_assets.definitions import build_definitions
+from crime_assets.hexes import pictures
+from crime_assets.lake import Lake
+from crime_assets.partitions import key_of
+from crime_assets.settings import Settings
+from crime_assets.sources.register import force_slugs
+from crime_assets.sources.sample import write_sample
+
+CRIME_TYPE = "Violence and sexual offences"
+WINDOW_MONTHS = 12
+FORCES = force_slugs(kinds=("sample",))
+
+
+def sample_environment(folder: Path) -> dict[str, str]:
+    """The settings of a deployment on the sample below ``folder``."""
+    return {
+        "CRIME_DATA_DIR": str(folder),
+        "CRIME_ARCHIVE_URL": str(folder / "archive"),
+        "CRIME_LSOA_BOUNDARIES": str(folder / "boundaries" / "lsoas.parquet"),
+        "CRIME_FORCE_BOUNDARIES": str(folder / "boundaries" / "force_areas.parquet"),
+        "CRIME_FORCES": ",".join(FORCES),
+    }
+
+
+@contextmanager
+def step(console: Console, text: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+    """Say what is being done, how far it is, and how long it took; yields what advances it."""
+    started = time.monotonic()
+    if not console.is_terminal:
+        console.print(f"{text} ..")
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(text, total=total)
+        yield lambda: progress.advance(task)
+    console.print(f"[green]done[/] {text} ({time.monotonic() - started:.1f} s)")
+
+
+def run(folder: Path, console: Console) -> None:
+    """Make the sample and run the main job on it; show the result.
+
+    Raises ``SystemExit`` where a run fails, with what Dagster says of it.
+    """
+    started = time.monotonic()
+    console.rule("crime_assets on the sample")
+    console.print(
+        "Three made-up forces on drowned land in the North Sea, 36 months. [bold]The sample is "
+        "synthetic[/]: it shows how the pipeline works and says nothing about any real place.\n"
+    )
+    with step(console, "Making the sample: an archive as police.uk publishes it, boundaries"):
+        sample = write_sample(folder)
+    first, last = sample.months[0], sample.months[-1]
+    settings = Settings.from_environment(os.environ | sample_environment(folder))
+    definitions = build_definitions(settings)
+    os.environ["DAGSTER_HOME"] = str(folder / "dagster")
+    Path(os.environ["DAGSTER_HOME"]).mkdir(exist_ok=True)
+    shutil.copy(Path(__file__).parents[1] / "dagster.yaml", os.environ["DAGSTER_HOME"])
+    corner = [
+        key_of({"month": month, "force": force}) or ""
+        for month, force in ((first, FORCES[0]), (last, FORCES[-1]))
+    ]
+    runs = [
+        ("Laying the grid of 200 m cells over it", "study_area", None),
+        (f"Reading {len(sample.months)} months of {len(FORCES)} forces", "ingest", corner),
+        ("Counting crimes into cells, ranking the cells", "rank_hotspots", [first, last]),
+        ("Building the analysts' database", "build_warehouse", None),
+    ]
+    with dg.DagsterInstance.get() as instance:
+        for text, job, partitions in runs:
+            _execute(definitions, instance, job, partitions, console, text)
+    _show(settings, last, console)
+    console.print(f"\nAll of it took {time.monotonic() - started:.0f} s.")
+
+
+def _execute(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    job: str,
+    partitions: list[str] | None,
+    console: Console,
+    text: str,
+) -> None:
+    """Run a job, over a range of partitions if given, with a bar of the partitions published."""
+    definition = definitions.resolve_job_def(job)
+    tags = {}
+    keys = 1
+    if partitions:
+        tags["dagster/asset_partition_range_start"] = partitions[0]
+        tags["dagster/asset_partition_range_end"] = partitions[1]
+        key_range = dg.PartitionKeyRange(*partitions)
+        keys = len(definition.partitions_def.get_partition_keys_in_range(key_range))  # type: ignore[union-attr]
+    run_id = str(uuid.uuid4())
+    with step(console, text, keys * len(definition.asset_layer.selected_asset_keys)) as advance:
+
+        def listen(event: dg.EventLogEntry) -> None:
+            if event.dagster_event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
+                advance()
+
+        instance.add_event_listener(run_id, listen)
+        result = definition.execute_in_process(
+            instance=instance,
+            tags=tags,
+            run_id=run_id,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+    failures = [event for event in result.all_events if event.is_step_failure]
+    if failures:
+        for event in failures:
+            print(event.step_failure_data.error_display_string, file=sys.stderr)
+        raise SystemExit(f"The job {job} failed in {', '.join(str(e.step_key) for e in failures)}.")
+
+
+def _show(settings: Settings, month: str, console: Console) -> None:
+    """The top cells of one crime type as a table, their map as a PNG, and where all of it lies."""
+    lake = Lake(settings.data_dir / "lake")
+    with duckdb.connect() as connection:
+        for name in ("hotspots", "hotspot_frequency"):
+            lake.view(connection, name, [{"month": month}])
+        for name in ("scopes", "scope_cells", "hex_cells"):
+            lake.view(connection, name)
+        (scope,) = connection.execute(
+            "select scope from scopes where kind = 'nation'"
+        ).fetchone() or ("",)
+        rows = connection.execute(
+            """
+            select hot.rank, hot.hex_id, cell.force, hot.crimes, hot.snap_points,
+                round(100 * hot.largest_share)::integer || ' %',
+                lasting.hits || ' of ' || lasting.windows, lasting.persistence
+            from hotspots as hot
+            left join hex_cells as cell using (hex_id)
+            left join hotspot_frequency as lasting
+                using (scope, crime_type, window_months, hex_id)
+            where hot.scope = $scope and hot.crime_type = $type and hot.window_months = $window
+            order by hot.rank
+            limit 10
+            """,
+            {"scope": scope, "type": CRIME_TYPE, "window": WINDOW_MONTHS},
+        ).fetchall()
+        picture = settings.data_dir / "hotspots.png"
+        pictures.hotspot_map(connection, scope, CRIME_TYPE, WINDOW_MONTHS).savefig(picture, dpi=150)
+    table = Table(
+        title=f"\n{CRIME_TYPE}, {WINDOW_MONTHS} months to {month}: the hottest cells (synthetic)",
+        box=SIMPLE_HEAD,
+        padding=0,
+    )
+    right = {"rank", "crimes", "points", "largest"}
+    for heading in ("rank", "cell", "force", "crimes", "points", "largest", "windows", "class"):
+        table.add_column(heading, justify="right" if heading in right else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row))
+    console.print(table)
+    console.print(
+        "A cell is a hexagon of side 200 m, 10.4 hectares. Its crimes lie on so many anonymous "
+        "points, the largest of which has that share of them. Windows: in how many of the windows "
+        "of 12 months in the last 36 it was a hotspot."
+    )
+    console.print(f"\nMap:       {picture}")
+    console.print(f"Tables:    {lake.root}")
+    console.print(f"Database:  {settings.data_dir / 'crime.duckdb'} (duckdb -readonly)")
+    console.print("Look at it in the Dagster UI with [bold]make dev[/].")
+
+
+def main() -> None:
+    """Run the demo in the folder that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("data/sample"))
+    folder = parser.parse_args().folder.absolute()
+    run(folder, Console())
+
+
+if __name__ == "__main__":
+    main()

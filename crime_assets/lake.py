@@ -1,0 +1,279 @@
+"""The lake: relations in, hive-partitioned Parquet out, one file a partition.
+
+The only module that knows paths. A partition is written beside its place under a hidden name and
+moved there with ``os.replace``, so a reader sees the old partition or the new one and never half.
+:class:`DuckDB` opens the connections: in memory, one a step, with the extensions from PyPI.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from dagster_duckdb import DuckDBResource
+
+from crime_assets import DataError
+from crime_assets.tables import TABLES, Table
+
+Partition = Mapping[str, str]
+"""The hive columns of one partition, such as ``{"month": "2025-09", "force": "kent"}``."""
+
+
+class MissingPartition(DataError):
+    """A partition that a step needs is not in the lake; the message says how to make it."""
+
+
+class ContractBroken(DataError):
+    """A relation does not have the columns that its table promises."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A partition as it now lies in the lake. ``sha256`` is that of the file's bytes."""
+
+    path: Path
+    rows: int
+    bytes: int
+    sha256: str
+
+
+# --- SQL ------------------------------------------------------------------------------------
+
+
+@cache
+def _sql_folder() -> Path:
+    """``sql/``: inside the installed package, or beside it in a checkout."""
+    here = Path(__file__).parent
+    folder = next((f for f in (here / "sql", here.parent / "sql") if f.is_dir()), None)
+    if folder is None:
+        raise FileNotFoundError(f"no folder sql/ in {here} or {here.parent}")
+    return folder
+
+
+@cache
+def sql(statement: str) -> str:
+    """The text of ``sql/<statement>.sql``, such as ``hexes/hex_counts``."""
+    return (_sql_folder() / f"{statement}.sql").read_text(encoding="utf-8")
+
+
+def code_version(statements: Iterable[str], constants: object = ()) -> str:
+    """What a table's code is: a hash of its SQL and of the constants that it uses."""
+    text = "\0".join(sql(statement) for statement in statements) + repr(constants)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+# --- Connections ----------------------------------------------------------------------------
+
+
+@cache
+def _extension(name: str) -> Path:
+    """The DuckDB extension ``name`` that its PyPI package ships for this DuckDB."""
+    module = __import__(f"duckdb_extension_{name}")
+    found = sorted(Path(module.__path__[0]).glob(f"extensions/*/{name}.duckdb_extension"))
+    if not found:
+        raise FileNotFoundError(f"the package duckdb-extension-{name} holds no extension")
+    return found[-1]
+
+
+class DuckDB(DuckDBResource):
+    """DuckDB in memory. Unlike the resource it extends, it closes a connection that failed."""
+
+    database: str = ":memory:"
+    memory_limit: str = "4GB"
+    threads: int = 2
+    temp_directory: str = ""
+
+    @contextmanager
+    def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection with the ``spatial`` extension and the grid's macro ``hex_id_at``.
+
+        Replacement scans are off: else ``from street_crimes`` would find the Python function of
+        that name. Opening one takes a fifth of a second, most of it for ``spatial``: a step opens
+        one and hands out cursors.
+        """
+        config: dict[str, Any] = {
+            "memory_limit": self.memory_limit,
+            "threads": self.threads,
+            "python_enable_replacements": False,
+            "autoinstall_known_extensions": False,
+            "preserve_insertion_order": True,
+            **self.connection_config,
+        }
+        if self.temp_directory:
+            config["temp_directory"] = self.temp_directory
+        connection = duckdb.connect(self.database, config=config)
+        try:
+            connection.load_extension(str(_extension("spatial")))
+            connection.execute(sql("hexes/hex_id_at"))
+            yield connection
+        finally:
+            connection.close()
+
+
+def create(
+    connection: duckdb.DuckDBPyConnection, statement: str, /, table: str = "", **parameters: object
+) -> str:
+    """Run ``sql/<statement>.sql`` into the temporary table of its name (or ``table``).
+
+    Returns the table's name. ``parameters`` are the statement's ``$name``.
+    """
+    name = table or statement.rsplit("/", 1)[-1]
+    connection.execute(f"create or replace temp table {name} as\n{sql(statement)}", parameters)
+    return name
+
+
+# --- Partitions -----------------------------------------------------------------------------
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A hidden path beside ``path`` to write to; moved to ``path`` at the end, gone on an error.
+
+    Whoever reads ``path`` meanwhile, or after the writer was killed, reads what was there before.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class Lake:
+    """The tables below ``root``, one Parquet file a partition."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, table: str, partition: Partition | None = None) -> Path:
+        """Where a partition lies: ``<table>/month=2025-09/force=kent/data.parquet``."""
+        partition = partition or {}
+        expected = TABLES[table].partitions
+        if set(partition) != set(expected):
+            raise ValueError(
+                f"{table} is partitioned by {list(expected)}, not by {list(partition)}"
+            )
+        folders = [f"{column}={partition[column]}" for column in expected]
+        return self.root.joinpath(table, *folders, "data.parquet")
+
+    def has(self, table: str, partition: Partition | None = None) -> bool:
+        """Whether the partition is in the lake."""
+        return self.path(table, partition).exists()
+
+    def glob(self, table: str) -> str | None:
+        """A pattern of all partitions of ``table``, for analysts; ``None`` where there is none.
+
+        The pipeline itself never reads one: it would find what no step was told of.
+        """
+        folders = [f"{column}=*" for column in TABLES[table].partitions]
+        pattern = "/".join([table, *folders, "data.parquet"])
+        return str(self.root / pattern) if next(self.root.glob(pattern), None) else None
+
+    def require(self, table: str, partition: Partition | None = None) -> Path:
+        """The path of a partition; raises :class:`MissingPartition` where there is none."""
+        path = self.path(table, partition)
+        if not path.exists():
+            key = "|".join((partition or {})[c] for c in sorted(partition or {}))
+            raise MissingPartition(
+                f"{table} {key} is not in the lake: materialise it first, with `dagster asset "
+                f"materialize -m crime_assets.definitions --select {table}"
+                + (f" --partition '{key}'`" if key else "`")
+            )
+        return path
+
+    def provenance(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        table: str,
+        partition: Partition | None = None,
+    ) -> dict[str, Any]:
+        """What :meth:`publish` was told of the partition's origin."""
+        found = connection.execute(
+            "select decode(value) from parquet_kv_metadata($path) where decode(key) = 'provenance'",
+            {"path": str(self.require(table, partition))},
+        ).fetchone()
+        return json.loads(found[0]) if found else {}
+
+    def view(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        table: str,
+        partitions: Iterable[Partition] = ({},),
+        *,
+        skip_missing: bool = False,
+    ) -> int:
+        """Let ``table`` be a view of exactly these partitions; returns how many there are.
+
+        With ``skip_missing`` a partition that is not there is left out, else it raises
+        :class:`MissingPartition`. Where none is there, the view is empty but typed.
+        """
+        contract = TABLES[table]
+        if skip_missing:
+            paths = [self.path(table, p) for p in partitions if self.has(table, p)]
+        else:
+            paths = [self.require(table, p) for p in partitions]
+        hive = ", ".join(f"{column}::varchar as {column}" for column in contract.partitions)
+        columns = ", ".join(filter(None, (contract.select_list(), hive)))
+        if paths:
+            files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+            source = f"read_parquet([{files}], hive_partitioning=true, hive_types_autocast=false)"
+        else:
+            nulls = [c.name for c in contract.columns] + list(contract.partitions)
+            source = "(select " + ", ".join(f'null as "{n}"' for n in nulls) + ") where false"
+        connection.execute(f"create or replace temp view {table} as select {columns} from {source}")
+        return len(paths)
+
+    def publish(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        relation: str,
+        table: str,
+        partition: Partition | None = None,
+        provenance: Mapping[str, object] | None = None,
+    ) -> Published:
+        """Write the relation as the partition, in the relation's own order, in one move.
+
+        The same relation gives the same bytes. Raises :class:`ContractBroken` where its columns
+        are not those of the table; the old partition then stays.
+        """
+        contract = TABLES[table]
+        self._check_contract(connection, relation, contract)
+        path = self.path(table, partition)
+        metadata = json.dumps(dict(provenance or {}), sort_keys=True).replace("'", "''")
+        with atomic(path) as temporary:
+            quoted = str(temporary).replace("'", "''")
+            written = connection.execute(
+                f"copy (select {contract.select_list()} from {relation}) to '{quoted}' "
+                f"(format parquet, compression zstd, kv_metadata {{provenance: '{metadata}'}})"
+            ).fetchone()
+            content_hash, size = _sha256(temporary)
+        return Published(path, written[0] if written else 0, size, content_hash)
+
+    @staticmethod
+    def _check_contract(
+        connection: duckdb.DuckDBPyConnection, relation: str, contract: Table
+    ) -> None:
+        found = [d[0] for d in connection.execute(f"select * from {relation} limit 0").description]
+        expected = [c.name for c in contract.columns]
+        if set(found) != set(expected):
+            raise ContractBroken(
+                f"{contract.name} promises the columns {expected}; this relation lacks "
+                f"{sorted(set(expected) - set(found))} and adds {sorted(set(found) - set(expected))}"
+            )
+
+
+def _sha256(path: Path) -> tuple[str, int]:
+    """The SHA-256 and the size in bytes of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+        return digest.hexdigest(), file.tell()

@@ -1,0 +1,1 @@
+"""Statistical expectations of every table, and how they are run."""

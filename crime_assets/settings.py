@@ -1,0 +1,152 @@
+"""The settings of a deployment: environment variables, read here and nowhere else.
+
+Each has a default that works. The reference page of the documentation is generated from
+:data:`SETTINGS`, so a setting that is not described cannot be read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from crime_assets.sources.register import FORCES, force_slugs
+
+
+class SettingError(ValueError):
+    """A setting holds what it cannot hold; the message says which one, and what it may be."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One environment variable: its name, the value when it is unset, what it means."""
+
+    name: str
+    default: str
+    description: str
+
+
+SETTINGS = (
+    Setting(
+        "CRIME_ARCHIVE_URL",
+        "https://data.police.uk/data/archive",
+        "Where the archives lie: the address of data.police.uk, a folder of `YYYY-MM.zip`, "
+        "or a folder of unpacked `YYYY-MM/YYYY-MM-<force>-street.csv`.",
+    ),
+    Setting(
+        "CRIME_DATA_DIR",
+        "data",
+        "The folder that everything is written below: `raw/`, `lake/` and `crime.duckdb`.",
+    ),
+    Setting(
+        "CRIME_LSOA_BOUNDARIES",
+        "https://services1.arcgis.com/ESMARspQHYMw9BZ9/arcgis/rest/services/"
+        "Lower_layer_Super_Output_Areas_December_2021_Boundaries_EW_BGC_V5/FeatureServer/0/query",
+        "LSOA boundaries: a GeoParquet, GeoPackage or GeoJSON file, or an ONS feature service.",
+    ),
+    Setting(
+        "CRIME_FORCE_BOUNDARIES",
+        "https://services1.arcgis.com/ESMARspQHYMw9BZ9/arcgis/rest/services/"
+        "Police_Force_Areas_December_2023_EW_BGC/FeatureServer/0/query",
+        "Police force areas: a GeoParquet, GeoPackage or GeoJSON file, or an ONS feature service.",
+    ),
+    Setting(
+        "CRIME_FORCES",
+        "",
+        "The forces that are expected each month, as police.uk spells them, separated by commas. "
+        "A month's tables wait for all of them; every other force is `not_loaded`. "
+        "Empty: the 43 territorial forces and `btp`.",
+    ),
+    Setting(
+        "CRIME_SCOPES",
+        "",
+        "A file of named polygons (a column `name`) that are ranked on their own, beside the "
+        "nation and the forces: wards, partnerships, neighbourhoods. Empty: none.",
+    ),
+    Setting(
+        "CRIME_WEIGHTS",
+        "",
+        "A CSV file of `crime_type,weight` (a harm index). Given one, a further series "
+        "`Crime harm` is ranked by the sum of the weights. Empty: counts only.",
+    ),
+    Setting(
+        "CRIME_MEMORY_LIMIT", "4GB", "The memory that DuckDB may use in one step, such as `4GB`."
+    ),
+    Setting("CRIME_THREADS", "", "The threads that DuckDB uses in one step. Empty: one a core."),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one deployment, checked.
+
+    ``forces`` are the slugs of the expected forces; ``scopes`` and ``weights`` are ``None``
+    where the deployment names none; ``threads`` is a count of at least one.
+    """
+
+    archive_url: str
+    data_dir: Path
+    lsoa_boundaries: str
+    force_boundaries: str
+    forces: tuple[str, ...]
+    scopes: str | None
+    weights: str | None
+    memory_limit: str
+    threads: int
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings from ``environment`` (default: that of the process).
+
+        Raises :class:`SettingError` for a force that police.uk does not know, a data folder
+        that is no local path, a limit that is no amount of memory, or a count of threads
+        that is not one.
+        """
+        given = os.environ if environment is None else environment
+        value = {s.name: given.get(s.name, "").strip() or s.default for s in SETTINGS}
+        if "://" in value["CRIME_DATA_DIR"]:
+            raise SettingError(
+                f"CRIME_DATA_DIR is {value['CRIME_DATA_DIR']!r}; it must be a local folder"
+            )
+        threads = value["CRIME_THREADS"] or str(os.cpu_count() or 1)
+        if not threads.isdigit() or int(threads) < 1:
+            raise SettingError(f"CRIME_THREADS is {threads!r}; it must be a count, such as 2")
+        return cls(
+            archive_url=value["CRIME_ARCHIVE_URL"],
+            data_dir=Path(value["CRIME_DATA_DIR"]).absolute(),
+            lsoa_boundaries=value["CRIME_LSOA_BOUNDARIES"],
+            force_boundaries=value["CRIME_FORCE_BOUNDARIES"],
+            forces=_expected_forces(value["CRIME_FORCES"]),
+            scopes=value["CRIME_SCOPES"] or None,
+            weights=value["CRIME_WEIGHTS"] or None,
+            memory_limit=_memory_limit(value["CRIME_MEMORY_LIMIT"]),
+            threads=int(threads),
+        )
+
+
+def _expected_forces(text: str) -> tuple[str, ...]:
+    """The slugs named in ``text``, in the register's order; the real forces where it is empty."""
+    if not text:
+        return force_slugs(kinds=("territorial", "transport"))
+    named = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in named if name not in FORCES]
+    if unknown:
+        raise SettingError(
+            f"CRIME_FORCES names {', '.join(unknown)}, which police.uk does not publish; "
+            f"it publishes {', '.join(FORCES)}"
+        )
+    return tuple(force for force in FORCES if force in named)
+
+
+def _memory_limit(text: str) -> str:
+    """``text`` where DuckDB understands it as an amount of memory."""
+    try:
+        duckdb.connect(config={"memory_limit": text}).close()
+    except duckdb.Error as error:
+        raise SettingError(
+            f"CRIME_MEMORY_LIMIT is {text!r}; it must be an amount of memory, such as 4GB"
+        ) from error
+    return text

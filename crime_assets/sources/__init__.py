@@ -1,0 +1,1 @@
+"""What comes from outside: police.uk archives, boundaries, and a sample that imitates both."""

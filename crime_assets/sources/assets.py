@@ -1,0 +1,264 @@
+"""Assets of what comes from outside: the published files, the crimes in them, their coverage."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+
+from crime_assets.lake import DuckDB, Lake, MissingPartition, create
+from crime_assets.partitions import SAME_MONTH, key_of, months, months_x_forces
+from crime_assets.publication import (
+    AuditFailed,
+    Result,
+    asset_options,
+    preview,
+    publish_each,
+    table_asset,
+    table_metadata,
+    total,
+)
+from crime_assets.settings import Settings
+from crime_assets.sources.police_uk import PoliceUkArchive
+from crime_assets.sources.register import CRIME_TYPES, FORCES
+from crime_assets.sources.street_crimes import read_crimes, read_member, write_member
+from crime_assets.tables import COVERAGE, REJECTED_CRIMES, STREET_CRIMES
+
+GROUP = "sources"
+_READING = ("sources/published_lines", "sources/street_crimes", "sources/rejected_crimes")
+
+
+def _raw_path(settings: Settings, partition: dict[str, str]) -> Path:
+    return settings.data_dir.joinpath(
+        "raw", "street_crimes_csv", *(f"{c}={k}" for c, k in partition.items()), "data.csv.gz"
+    )
+
+
+@dg.asset(
+    **asset_options(
+        "street_crimes_csv",
+        row="one crime in the publisher's own words and columns",
+        group=GROUP,
+        kinds={"csv", "python"},
+        version="1",
+        partitions_def=months_x_forces,
+        audits={
+            "file_is_whole": "The file is UTF-8 text under the header of a street-crime file, "
+            "once; what was written reads back as what was published."
+        },
+    )
+)
+def street_crimes_csv(
+    context: dg.AssetExecutionContext,
+    engine: DuckDB,
+    archive: PoliceUkArchive,
+    settings: dg.ResourceParam[Settings],
+) -> Iterator[dg.Output]:
+    """A force's street crimes of one month, as police.uk published them.
+
+    Taken from the newest archive that holds this force's file for the month, and kept compressed,
+    byte for byte (the data version is the SHA-256 of the file). Where an archive holds the month
+    but none holds the file, the partition is empty and says so: not published.
+    """
+
+    def publish(_: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
+        member = archive.find(**partition)
+        path = _raw_path(settings, partition)
+        size = write_member(path, member)
+        if read_member(path) != member:
+            raise AuditFailed("file_is_whole", f"{path} does not read back as {member.url}")
+        digest = hashlib.sha256(member.content).hexdigest()
+        return Result(
+            data_version=digest,
+            metadata={
+                "status": "published" if member.published else "not_published",
+                "release": member.release,
+                "newest_release": member.newest_release,
+                "url": dg.MetadataValue.url(member.url),
+                "sha256": digest,
+                "bytes": len(member.content),
+                "bytes_compressed": size,
+                "downloaded": dg.MetadataValue.timestamp(time.time()),
+                "file": dg.MetadataValue.path(str(path)),
+                "preview": dg.MetadataValue.md(
+                    "```\n" + member.content[:1200].decode("utf-8", "replace") + "\n```"
+                ),
+            },
+            audits={"file_is_whole": {"bytes": len(member.content), "sha256": digest}},
+        )
+
+    yield from publish_each(context, engine, publish, workers=engine.threads)
+
+
+@dg.asset(
+    **table_asset(
+        STREET_CRIMES,
+        group=GROUP,
+        statements=_READING,
+        constants=CRIME_TYPES,
+        partitions_def=months_x_forces,
+        deps=[street_crimes_csv],
+        audits={
+            "rows_add_up": "Rows published = rows kept + rows rejected with a reason.",
+            "file_is_readable": "At most half of the lines are rejected; else the file as a whole "
+            "is broken, and the old partition stays.",
+        },
+    )
+)
+def street_crimes(
+    context: dg.AssetExecutionContext,
+    engine: DuckDB,
+    lake: dg.ResourceParam[Lake],
+    settings: dg.ResourceParam[Settings],
+) -> Iterator[dg.Output]:
+    """One crime, as one force published it for one month, typed and located.
+
+    From `street_crimes_csv`. Coordinates are degrees (WGS84) and metres (British National Grid);
+    police.uk moves each crime to an anonymous place nearby. Lines that cannot be read are not
+    dropped: they stand in the table `rejected_crimes`, with the reason. Crimes without a location
+    (1.8 % in 2025) are kept, and so are repeated ids: an id repeats at different places.
+    """
+
+    def publish(connection: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
+        path = _raw_path(settings, partition)
+        if not path.exists():
+            raise MissingPartition(
+                f"street_crimes_csv {key_of(partition)} is not there: materialise it first"
+            )
+        member = read_member(path)
+        counts = read_crimes(connection, member.content, partition["month"])
+        if counts.published != counts.kept + counts.rejected:
+            raise AuditFailed(
+                "rows_add_up",
+                f"{counts.published:,} rows published, but {counts.kept:,} kept and "
+                f"{counts.rejected:,} rejected ({member.url})",
+            )
+        if counts.rejected > counts.kept:
+            reason = connection.execute(
+                "select mode(reason), min(row) from rejected_crimes"
+            ).fetchone() or ("", 0)
+            raise AuditFailed(
+                "file_is_readable",
+                f"{counts.rejected:,} of {counts.published:,} lines of {member.url} cannot be "
+                f"read, from row {reason[1]} on; most often: {reason[0]}",
+            )
+        provenance = {
+            "force": partition["force"],
+            "published": member.published,
+            "release": member.release,
+            "newest_release": member.newest_release,
+            "sha256": hashlib.sha256(member.content).hexdigest(),
+            "url": member.url,
+            "rows": counts.published,
+            "located": counts.located,
+            "rejected": counts.rejected,
+        }
+        rejected = lake.publish(connection, "rejected_crimes", REJECTED_CRIMES.name, partition)
+        published = lake.publish(
+            connection, "street_crimes", STREET_CRIMES.name, partition, provenance
+        )
+        metadata = table_metadata(connection, "street_crimes", published) | {
+            "release": member.release,
+            "located": counts.located,
+            "outside_grid": counts.outside_grid,
+            "rejected": counts.rejected,
+            "rejected_file": dg.MetadataValue.path(str(rejected.path)),
+            "types_outside_their_months": counts.type_out_of_its_months,
+        }
+        if counts.rejected:
+            metadata["rejected_by_reason"] = dg.MetadataValue.md(
+                preview(
+                    connection,
+                    "select reason, count(*) as lines, min(row) as first_row from rejected_crimes "
+                    "group by reason order by lines desc, reason limit 12",
+                )
+            )
+        figures = {"published": counts.published, "kept": counts.kept, "rejected": counts.rejected}
+        return Result(
+            published.sha256, metadata, {"rows_add_up": figures, "file_is_readable": figures}
+        )
+
+    yield from publish_each(context, engine, publish, workers=engine.threads)
+
+
+@dg.asset(
+    **table_asset(
+        COVERAGE,
+        group=GROUP,
+        statements=["sources/coverage"],
+        constants=FORCES,
+        partitions_def=months,
+        deps=[
+            dg.AssetDep(street_crimes_csv, partition_mapping=SAME_MONTH),
+            dg.AssetDep(street_crimes, partition_mapping=SAME_MONTH),
+        ],
+        audits={
+            "every_force_accounted_for": "Each expected force is published, partial, or "
+            "explicitly not published."
+        },
+    )
+)
+def coverage(
+    context: dg.AssetExecutionContext,
+    engine: DuckDB,
+    lake: dg.ResourceParam[Lake],
+    settings: dg.ResourceParam[Settings],
+) -> Iterator[dg.Output]:
+    """One force in one month: whether it published, from which archive, and how much.
+
+    From `street_crimes`. `not_published`: police.uk has the month, but no file of this force;
+    its cells are unknown, not cold. `partial`: a file with less than a quarter of the crimes that
+    the force usually has. `not_loaded`: not among the forces that this deployment expects.
+    A month waits until each expected force is published or explicitly not.
+    """
+
+    def publish(connection: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
+        month = partition["month"]
+        missing = [
+            force
+            for force in settings.forces
+            if not lake.has(STREET_CRIMES.name, {"month": month, "force": force})
+        ]
+        if missing:
+            raise AuditFailed(
+                "every_force_accounted_for",
+                f"{month} waits for {len(missing)} of {len(settings.forces)} expected forces: "
+                f"{', '.join(missing[:6])}{' ..' if len(missing) > 6 else ''}. Materialise "
+                f"street_crimes_csv and street_crimes of them, or name in CRIME_FORCES only those "
+                "that you want",
+                missing=missing,
+            )
+        files = [
+            lake.provenance(connection, STREET_CRIMES.name, {"month": month, "force": force})
+            for force in settings.forces
+        ]
+        kinds = {FORCES[force].kind == "sample" for force in settings.forces}
+        register = [
+            {
+                "force": force.force,
+                "monthly_crimes": force.monthly_crimes,
+                "expected": force.force in settings.forces,
+            }
+            for force in FORCES.values()
+            if (force.kind == "sample") in kinds
+        ]
+        create(connection, "sources/coverage", forces=json.dumps(register), files=json.dumps(files))
+        statuses: dict[str, int] = dict(
+            connection.execute(
+                "select status, count(*) from coverage group by status order by status"
+            ).fetchall()
+        )
+        published = lake.publish(connection, "coverage", COVERAGE.name, partition)
+        metadata = table_metadata(connection, "coverage", published) | {
+            "crimes": total(connection, "select sum(rows) - sum(rejected) from coverage"),
+            "preview": dg.MetadataValue.md(
+                preview(connection, "select * exclude (sha256) from coverage order by all")
+            ),
+            **{f"forces_{status}": count for status, count in statuses.items()},
+        }
+        return Result(published.sha256, metadata, {"every_force_accounted_for": statuses})
+
+    yield from publish_each(context, engine, publish)

@@ -1,0 +1,232 @@
+"""The contract of the lake: every table, what a row of it is, its columns, types and units.
+
+Other people's queries rely on these names. The lake refuses to publish a relation that does not
+match; the UI and the reference page of the documentation show what stands here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its name, its DuckDB type, and what it holds in which unit."""
+
+    name: str
+    type: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the lake. ``partitions`` are its hive columns: month and force, month, or none."""
+
+    name: str
+    row: str
+    partitions: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    def select_list(self) -> str:
+        """The columns with their types, as a DuckDB ``select`` list."""
+        return ", ".join(f'"{c.name}"::{c.type} as "{c.name}"' for c in self.columns)
+
+
+TABLES: dict[str, Table] = {}
+
+
+def _table(name: str, row: str, partitions: str, columns: str) -> Table:
+    """Register a table; a line of ``columns`` is name, type, description, two spaces apart."""
+    parsed = []
+    for line in columns.strip().splitlines():
+        column, sql_type, description = (part.strip() for part in line.strip().split("  ", 2))
+        parsed.append(Column(column, sql_type, description))
+    table = Table(name, row, tuple(partitions.split()), tuple(parsed))
+    TABLES[name] = table
+    return table
+
+
+STREET_CRIMES = _table(
+    "street_crimes",
+    "one crime, as one force published it for one month",
+    "month force",
+    """
+    row  integer  line in the published file; the first line of data is 1
+    crime_id  varchar  64 hex digits; null for anti-social behaviour; repeats at different places
+    reported_by  varchar  the force that gave the data to police.uk
+    falls_within  varchar  the force in whose area it says the crime lies (often it does not)
+    longitude  double  degrees, WGS84; snapped to an anonymous place; null where there is none
+    latitude  double  degrees, WGS84
+    easting  double  metres, British National Grid (EPSG:27700)
+    northing  double  metres, British National Grid (EPSG:27700)
+    hex_id  integer  the cell of the 200 m grid; null: no location, or outside the grid
+    location  varchar  the anonymous place in words, such as "On or near Supermarket"
+    lsoa_code  varchar  as published; its vintage changes between archives
+    lsoa_name  varchar  as published
+    crime_type  varchar  as published
+    last_outcome  varchar  the latest outcome when the archive was made
+    """,
+)
+
+REJECTED_CRIMES = _table(
+    "rejected_crimes",
+    "one published line that could not be read as a crime",
+    "month force",
+    """
+    row  integer  line in the published file; the first line of data is 1
+    line  varchar  the text as published
+    reason  varchar  why it is no crime of this file
+    """,
+)
+
+COVERAGE = _table(
+    "coverage",
+    "one force in one month: whether it published, and what",
+    "month",
+    """
+    force  varchar  police.uk's slug
+    status  varchar  published; partial (far fewer crimes than usual); not_published; not_loaded
+    release  varchar  the archive that the file came from, such as 2025-12
+    newest_release  varchar  the newest archive that holds the month; later than `release` where \
+that archive lacks this force
+    sha256  varchar  of the file as published
+    rows  bigint  lines of data in the file
+    located  bigint  crimes with a location
+    rejected  bigint  lines that could not be read
+    """,
+)
+
+HEX_CELLS = _table(
+    "hex_cells",
+    "one cell of the 200 m grid that intersects the study area",
+    "",
+    """
+    hex_id  integer  the cell; the id never depends on the data
+    easting  double  metres, of its centre
+    northing  double  metres, of its centre
+    force  varchar  the police force area in which its centre lies; null at the coast
+    lsoa21cd  varchar  the LSOA in which its centre lies; null at the coast
+    """,
+)
+
+SCOPES = _table(
+    "scopes",
+    "one area that is ranked on its own",
+    "",
+    """
+    scope  varchar  england-and-wales (or study-area), a force, or a name from CRIME_SCOPES
+    kind  varchar  nation, force or polygon
+    forces  varchar[]  the forces without which a month of it is not there; empty: any force will do
+    area_m2  double  square metres
+    cells  integer  cells that are ranked: those that intersect the nation, or have their centre \
+inside a force or polygon
+    k  integer  how many of them are hotspots
+    """,
+)
+
+SCOPE_CELLS = _table(
+    "scope_cells",
+    "one cell that belongs to one scope",
+    "",
+    """
+    scope  varchar  the scope
+    hex_id  integer  the cell
+    """,
+)
+
+HEX_COUNTS = _table(
+    "hex_counts",
+    "the crimes of one type that one force published in one cell in one month; none is no row",
+    "month",
+    """
+    force  varchar  the force that published the crimes, wherever the cell lies
+    crime_type  varchar  as published
+    hex_id  integer  the cell
+    crimes  integer  crimes
+    """,
+)
+
+SNAP_COUNTS = _table(
+    "snap_counts",
+    "the crimes of one type that are published at one anonymous place (snap point) in one month",
+    "month",
+    """
+    crime_type  varchar  as published
+    hex_id  integer  the cell in which the snap point lies
+    longitude  double  degrees, WGS84
+    latitude  double  degrees, WGS84
+    crimes  integer  crimes
+    """,
+)
+
+RECONCILIATION = _table(
+    "reconciliation",
+    "where the crimes of one force and one type went in one month; nothing is lost",
+    "month",
+    """
+    force  varchar  the force that published the crimes
+    crime_type  varchar  as published
+    crimes  bigint  crimes kept: unlocated + outside_grid + outside_cells + in_cells
+    unlocated  bigint  published without a location
+    outside_grid  bigint  outside the 957 x 1886 x 2 cells of the grid
+    outside_cells  bigint  in the grid, but in no cell of the study area: at sea or abroad
+    in_cells  bigint  in a cell of the study area
+    """,
+)
+
+HOTSPOTS = _table(
+    "hotspots",
+    "one cell that is a hotspot: among the k hottest of its scope in a window that ends here",
+    "month",
+    """
+    scope  varchar  england-and-wales (or study-area), a force, or a name from CRIME_SCOPES
+    crime_type  varchar  one of the 14 in use, All crime, or Crime harm where weights are given
+    window_months  integer  1, 3 or 12
+    forces_present  varchar[]  the forces that published in every month of the window
+    k  integer  cells that are hotspots at most
+    rank  integer  1 is hottest; equal scores stand in order of hex_id
+    hex_id  integer  the cell
+    crimes  integer  crimes in the window
+    score  decimal(18,3)  what is ranked: crimes, or the sum of weights for Crime harm
+    tied  boolean  a cell that was left out has the same score
+    snap_points  integer  distinct anonymous places on which its crimes lie
+    largest_share  double  the share of its crimes on the largest of them: 1 is one car park
+    """,
+)
+
+HOTSPOT_FREQUENCY = _table(
+    "hotspot_frequency",
+    "one cell that was a hotspot in at least one window of the 36 months that end here",
+    "month",
+    """
+    scope  varchar  as in hotspots
+    crime_type  varchar  as in hotspots
+    window_months  integer  1, 3 or 12
+    rank  integer  1 is the most lasting; equal hits stand in order of hex_id
+    hex_id  integer  the cell
+    hits  integer  windows in which it was a hotspot
+    windows  integer  complete windows inside the 36 months
+    frequency  double  hits / windows, 0 to 1
+    persistence  varchar  persistent, emerging, former or intermittent
+    """,
+)
+
+HOTSPOT_SUMMARY = _table(
+    "hotspot_summary",
+    "one ranking: a scope, a crime type and a window that ends here, whether complete or not",
+    "month",
+    """
+    scope  varchar  as in hotspots
+    crime_type  varchar  as in hotspots
+    window_months  integer  1, 3 or 12
+    complete  boolean  all months of the window are there; if not, it is not ranked
+    reason  varchar  why it is not complete
+    crimes  bigint  crimes in the scope's cells in the window
+    captured  double  share of them in the hotspots
+    jaccard  double  hotspots shared with the window before / hotspots of either; null if that \
+one is not complete
+    gini  double  Gini coefficient of the crimes over all cells of the scope, empty ones included
+    modified_gini  double  (gini - g) / (1 - g), g the Gini that a Poisson with the same mean has
+    tie_band  integer  cells with the k-th score where not all of them fit; else 0
+    """,
+)

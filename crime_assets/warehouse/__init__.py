@@ -1,0 +1,1 @@
+"""The analysts' database over the lake."""

@@ -1,0 +1,103 @@
+"""The analysts' database: ``crime.duckdb``, a view on every table of the lake.
+
+Views, not copies: it takes a moment to build, is never older than the lake, and may be opened
+read-only by as many people as like while partitions are being written.
+"""
+
+import hashlib
+from collections.abc import Iterator
+
+import dagster as dg
+import duckdb
+
+from crime_assets.lake import DuckDB, Lake, atomic, code_version, sql
+from crime_assets.publication import AuditFailed, Result, asset_options, preview, publish_each
+from crime_assets.settings import Settings
+from crime_assets.tables import TABLES, Table
+
+_TABLES_WITHOUT_ASSET = {"rejected_crimes"}
+
+
+def create_view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table) -> None:
+    """A view of all partitions of ``table``, with its row and columns explained in comments."""
+    files = lake.glob(table.name)
+    hive = ", ".join(table.partitions)
+    if files is None:
+        nulls = ", ".join(f'null::varchar as "{column}"' for column in table.partitions)
+        select = ", ".join(
+            filter(None, [*(f'null::{c.type} as "{c.name}"' for c in table.columns), nulls])
+        )
+        source = f"select {select} where false"
+    else:
+        select = ", ".join(filter(None, [table.select_list(), hive]))
+        source = (
+            f"select {select} from read_parquet({_quoted(files)}, hive_partitioning = true, "
+            "hive_types_autocast = false)"
+        )
+    connection.execute(f"create view {table.name} as {source}")
+    connection.execute(f"comment on view {table.name} is {_quoted('One row is ' + table.row)}")
+    for column in table.columns:
+        connection.execute(
+            f'comment on column {table.name}."{column.name}" is {_quoted(column.description)}'
+        )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+@dg.asset(
+    **asset_options(
+        "warehouse",
+        row="one view a table of the lake",
+        group="warehouse",
+        kinds={"duckdb"},
+        version=code_version(["warehouse/hotspot_places"], TABLES),
+        deps=[name for name in TABLES if name not in _TABLES_WITHOUT_ASSET],
+        audits={"views_answer": "Each view can be read, read-only."},
+    )
+)
+def warehouse(
+    context: dg.AssetExecutionContext,
+    engine: DuckDB,
+    lake: dg.ResourceParam[Lake],
+    settings: dg.ResourceParam[Settings],
+) -> Iterator[dg.Output]:
+    """The analysts' database: a view on every table of the lake, explained in comments.
+
+    Open it with `duckdb -readonly data/crime.duckdb`, at any time. The views look at all
+    partitions that are there, and `hotspot_places` joins hotspots with their forces and LSOAs.
+    """
+
+    def publish(memory: duckdb.DuckDBPyConnection, _: dict[str, str]) -> Result:
+        path = settings.data_dir / "crime.duckdb"
+        with atomic(path) as temporary:
+            with duckdb.connect(str(temporary)) as connection:
+                for table in TABLES.values():
+                    create_view(connection, lake, table)
+                connection.execute(
+                    "create view hotspot_places as\n" + sql("warehouse/hotspot_places")
+                )
+            rows: dict[str, int] = {}
+            with duckdb.connect(str(temporary), read_only=True) as connection:
+                for name in [*TABLES, "hotspot_places"]:
+                    try:
+                        found = connection.execute(f"select count(*) from {name}").fetchone()
+                    except duckdb.Error as error:
+                        raise AuditFailed("views_answer", f"{name}: {error}") from error
+                    rows[name] = found[0] if found else 0
+                metadata = {
+                    "file": dg.MetadataValue.path(str(path)),
+                    "tables": dg.MetadataValue.md(
+                        preview(
+                            connection,
+                            "select view_name as name, comment as row from duckdb_views() "
+                            "where not internal order by view_name",
+                        )
+                    ),
+                    **{f"rows_{name}": count for name, count in rows.items()},
+                }
+        version = hashlib.sha256(repr(sorted(rows.items())).encode()).hexdigest()
+        return Result(version, metadata, {"views_answer": rows})
+
+    yield from publish_each(context, engine, publish)

@@ -1,0 +1,68 @@
+-- published_lines: the lines of one published file, split into fields, with the reason why a line
+-- is no crime of the file. From $content (its text, lines ended by line feeds), $month (2025-09), $crime_types (all lists).
+-- One row is one line after the header; `row` 1 is the first.
+with line_by_line as (
+    select
+        row_number() over () - 1 as row,
+        line
+    from (
+        select unnest(string_split($content, E'\n')) as line
+    )
+),
+
+split_line as (
+    select
+        row,
+        line,
+        -- only names such as "Bournemouth, Christchurch and Poole 009D" are quoted
+        case
+            when contains(line, '"')
+                then list_transform(
+                    regexp_extract_all(line || ',', '("(?:[^"]|"")*"|[^,]*),', 1),
+                    lambda field: if(
+                        field[1] = '"' and field[-1] = '"' and length(field) > 1,
+                        replace(field[2:-2], '""', '"'),
+                        field
+                    )
+                )
+            else string_split(line, ',')
+        end as fields
+    from line_by_line
+    where row > 0
+),
+
+located_line as (
+    select
+        row,
+        line,
+        fields,
+        try_cast(nullif(fields[5], '') as double) as longitude,
+        try_cast(nullif(fields[6], '') as double) as latitude
+    from split_line
+)
+
+select
+    row::integer as row,
+    line,
+    fields,
+    longitude,
+    latitude,
+    case
+        when len(fields) <> 12
+            then 'torn: ' || len(fields) || ' fields, not 12'
+        when contains(line, '"') and length(line) % 2 <> length(replace(line, '"', '')) % 2
+            then 'torn: a quotation mark is not closed'
+        when fields[2] <> $month
+            then 'month ' || fields[2] || ' in a file of ' || $month
+        when not list_contains($crime_types, fields[10])
+            then 'crime type "' || fields[10] || '" is in no list'
+        when (fields[5] = '') <> (fields[6] = '')
+            then 'one coordinate is missing'
+        when fields[5] <> '' and not coalesce(isfinite(longitude) and isfinite(latitude), false)
+            then 'coordinate ' || fields[5] || ', ' || fields[6] || ' is no number'
+        -- from Fermanagh to Lowestoft, and from Scilly to Shetland
+        when fields[5] <> ''
+            and not (longitude between -8.7 and 1.8 and latitude between 49.8 and 60.9)
+            then 'outside the United Kingdom: ' || fields[5] || ', ' || fields[6]
+    end as reason
+from located_line
