@@ -6,8 +6,9 @@ that differs between types, and how many cells and points a month, a type and a 
 crimes themselves are drawn, from one seed.
 
 The study area comes from CRIME_LSOA_BOUNDARIES and CRIME_FORCE_BOUNDARIES where both are files,
-else from a made-up country of that size. A part of the nation (``share``) has so much less land,
-people and crimes, and fewer forces. What is there already is kept, so that an interrupted run goes on where it was.
+else from a made-up country of that size. A part of the nation (``share``) has so much less land and
+so many fewer crimes, and fewer forces. What is there already is kept: an interrupted run goes on
+where it was.
 """
 
 from __future__ import annotations
@@ -55,8 +56,9 @@ NO_LOCATION = 0.019
 ELSEWHERE = 0.004
 """Share of the crimes that a force recorded outside its area, anywhere in the country."""
 
-BEYOND_THE_GRID = ((-3.1883, 55.9533), (-4.2518, 55.8642), (-2.0943, 57.1497), (-5.9301, 54.5973))
-"""Longitude and latitude of places in the United Kingdom that have no cell."""
+BEYOND = ((-3.1883, 55.9533), (-4.2518, 55.8642), (-2.0943, 57.1497), (-5.9301, 54.5973))
+"""Longitude and latitude of Edinburgh, Glasgow, Aberdeen, outside the grid, and of Belfast, inside it
+but outside the study area: forces record crimes far away."""
 
 WITHOUT_ID = 0.003
 OUTCOME_PERCENT = {
@@ -192,13 +194,21 @@ def _draw_places(nation: Nation) -> None:
         lsoas = connection.execute(
             """
             with lsoa as (
-                select code, name, st_pointonsurface(geometry) as middle, st_area(geometry) as m2
+                select
+                    code,
+                    name,
+                    st_x(st_pointonsurface(geometry)) as easting,
+                    st_y(st_pointonsurface(geometry)) as northing,
+                    st_area(geometry) as m2
                 from lsoa_areas
+            ),
+            lsoa_middle as (
+                select *, hex_id_at(easting, northing) as hex_id
+                from lsoa
             )
-            select cell.force, code, name, st_x(middle) as easting, st_y(middle) as northing, m2
-            from lsoa
-            inner join hex_cells as cell
-                on hex_id_at(st_x(middle), st_y(middle)) = cell.hex_id
+            select cell.force, code, name, lsoa.easting, lsoa.northing, m2
+            from lsoa_middle as lsoa
+            inner join hex_cells as cell on lsoa.hex_id = cell.hex_id
             where cell.force is not null
             order by cell.force, name, code
             """
@@ -242,14 +252,15 @@ def _draw_places(nation: Nation) -> None:
                 from inland
                 union all
                 select
-                    (select count(*) from inland) + row_number() over () - 1 as place,
+                    (select count(*) from inland) + number as place,
                     'beyond' as force,
                     null as lsoa,
                     0 as kind,
                     0 as centrality,
                     'On or near Parking Area' as location,
-                    unnest($longitudes) as longitude,
-                    unnest($latitudes) as latitude
+                    $longitudes[number + 1] as longitude,
+                    $latitudes[number + 1] as latitude
+                from range(len($longitudes)) as beyond (number)
             ),
             located as (
                 select
@@ -271,8 +282,8 @@ def _draw_places(nation: Nation) -> None:
             order by place
             """,
             {
-                "longitudes": [longitude for longitude, _ in BEYOND_THE_GRID],
-                "latitudes": [latitude for _, latitude in BEYOND_THE_GRID],
+                "longitudes": [longitude for longitude, _ in BEYOND],
+                "latitudes": [latitude for _, latitude in BEYOND],
             },
         )
         with atomic(_places_path(nation)) as temporary:
@@ -313,6 +324,8 @@ def _draw_months(
     beyond = np.flatnonzero(places["force"] == "beyond")
     lsoa = places["lsoa"].fillna(-1).to_numpy(dtype=int)
     appeal = place_appeal(rng, places.loc[own].assign(changing=-1))
+    # heavier tails than the sample's, as in the 36 months of Essex, Gwent and Cambridgeshire
+    appeal *= np.exp(0.6 * rng.standard_normal(len(own)) + 0.4 * rng.standard_normal(appeal.shape))
     upto = np.cumsum(appeal, axis=1)
     outcome_upto = _outcomes_by_type()
     has_outcome = np.array([pattern.outcome is not None for pattern in PATTERNS.values()])

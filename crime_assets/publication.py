@@ -31,7 +31,7 @@ from dagster._core.storage.tags import BACKFILL_ID_TAG, get_multidimensional_par
 from crime_assets import DataError
 from crime_assets.lake import DuckDB, Published, code_version
 from crime_assets.partitions import BACKFILL, partition_of
-from crime_assets.tables import Table
+from crime_assets.tables import TABLES, Table
 
 OWNER = "team:crime-assets"
 PROGRESS_S = 5.0
@@ -132,15 +132,15 @@ def column_schema(table: Table) -> dg.TableSchema:
 
 
 def table_metadata(
-    connection: duckdb.DuckDBPyConnection, relation: str, published: Published
+    connection: duckdb.DuckDBPyConnection, table: str, published: Published
 ) -> dict[str, Any]:
     """What the UI shows of every published partition: rows, size, file, the first rows."""
+    row_count = "dagster/partition_row_count" if TABLES[table].partitions else "dagster/row_count"
     return {
-        "dagster/partition_row_count": published.rows,
-        "rows": published.rows,
+        row_count: published.rows,
         "bytes": published.bytes,
         "file": dg.MetadataValue.path(str(published.path)),
-        "preview": dg.MetadataValue.md(preview(connection, f"select * from {relation} limit 8")),
+        "preview": dg.MetadataValue.md(preview(connection, f"select * from {table} limit 8")),
     }
 
 
@@ -152,7 +152,7 @@ def preview(connection: duckdb.DuckDBPyConnection, query: str) -> str:
 
     def cell(value: object) -> str:
         text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-        return (text[:37] + "..." if len(text) > 40 else text).replace("|", "\\|")
+        return (text[:57] + "..." if len(text) > 60 else text).replace("|", "\\|")
 
     lines = [names, ["---"] * len(names), *[[cell(v) for v in row] for row in rows]]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -176,7 +176,10 @@ def publish_each(
     workers = min(workers, len(keys))
     tags = _provenance_tags(context)
     failed: dict[str, Exception] = {}
-    with engine.get_connection() as database, ThreadPoolExecutor(max_workers=workers) as pool:
+    with (
+        engine.get_connection(workers) as database,
+        ThreadPoolExecutor(max_workers=workers) as pool,
+    ):
         opening = Lock()
 
         def attempt(key: str | None) -> Result | Exception:

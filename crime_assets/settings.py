@@ -101,9 +101,9 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Read the settings from ``environment`` (default: that of the process).
 
-        Raises :class:`SettingError` for a force that police.uk does not know, a data folder
-        that is no local path, a limit that is no amount of memory, or a count of threads
-        that is not one.
+        Raises :class:`SettingError` for a force that police.uk does not know, a list of forces
+        without any, a data folder that is no local path, a limit that is no amount of memory, or
+        a count of threads that is not one.
         """
         given = os.environ if environment is None else environment
         value = {s.name: given.get(s.name, "").strip() or s.default for s in SETTINGS}
@@ -112,11 +112,11 @@ class Settings:
                 f"CRIME_DATA_DIR is {value['CRIME_DATA_DIR']!r}; it must be a local folder"
             )
         threads = value["CRIME_THREADS"] or str(os.cpu_count() or 1)
-        if not threads.isdigit() or int(threads) < 1:
+        if not threads.isdecimal() or int(threads) < 1:
             raise SettingError(f"CRIME_THREADS is {threads!r}; it must be a count, such as 2")
         return cls(
             archive_url=value["CRIME_ARCHIVE_URL"],
-            data_dir=Path(value["CRIME_DATA_DIR"]).absolute(),
+            data_dir=Path(value["CRIME_DATA_DIR"]).expanduser().absolute(),
             lsoa_boundaries=value["CRIME_LSOA_BOUNDARIES"],
             force_boundaries=value["CRIME_FORCE_BOUNDARIES"],
             forces=_expected_forces(value["CRIME_FORCES"]),
@@ -132,6 +132,8 @@ def _expected_forces(text: str) -> tuple[str, ...]:
     if not text:
         return force_slugs(kinds=("territorial", "transport"))
     named = [name.strip() for name in text.split(",") if name.strip()]
+    if not named:
+        raise SettingError(f"CRIME_FORCES is {text!r}; it names no force")
     unknown = [name for name in named if name not in FORCES]
     if unknown:
         raise SettingError(
@@ -144,8 +146,10 @@ def _expected_forces(text: str) -> tuple[str, ...]:
 def _memory_limit(text: str) -> str:
     """``text`` where DuckDB understands it as an amount of memory."""
     try:
+        if text.startswith("-"):
+            raise ValueError("DuckDB takes a negative amount for no limit")
         duckdb.connect(config={"memory_limit": text}).close()
-    except duckdb.Error as error:
+    except (duckdb.Error, ValueError) as error:
         raise SettingError(
             f"CRIME_MEMORY_LIMIT is {text!r}; it must be an amount of memory, such as 4GB"
         ) from error

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import dagster as dg
 
-from crime_assets.partitions import months, months_x_forces
-
 ingest = dg.define_asset_job(
     "ingest",
     selection=dg.AssetSelection.assets("street_crimes_csv", "street_crimes"),
-    partitions_def=months_x_forces,
     description="Fetch and read the street crimes of months and forces.",
 )
 
@@ -33,7 +30,6 @@ rank_hotspots = dg.define_asset_job(
         "hotspot_summary",
         "hotspot_frequency",
     ),
-    partitions_def=months,
     description="Count the crimes of months into cells, and rank the cells.",
 )
 

@@ -1,9 +1,120 @@
-"""Placeholder, replaced by the expectation suites."""
+"""Asset checks: what each table's suite says of each partition, beside the partition in the UI.
 
-from __future__ import annotations
+A check never blocks and never writes to the lake: what must not be published is audited inside the
+asset. Nothing heavy is imported here; Great Expectations is when a check runs.
+"""
+
+# No `from __future__ import annotations`: Dagster reads the type of a check's context as it stands.
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 
+from crime_assets.lake import DuckDB, Lake
+from crime_assets.partitions import key_of, months, months_x_forces, partition_of
+from crime_assets.quality import runner
+from crime_assets.tables import TABLES
+
+CHECKED_WITH = {"rejected_crimes": ("street_crimes", "rejected_lines")}
+"""Tables that another table's asset publishes: that asset, and the name of their check on it."""
+
+_PARTITIONS: dict[tuple[str, ...], dg.PartitionsDefinition | None] = {
+    ("month", "force"): months_x_forces,
+    ("month",): months,
+    (): None,
+}
+
 
 def expectation_checks() -> list[dg.AssetChecksDefinition]:
-    return []
+    """A check for every suite, named ``expectations``, with the partitions of its table."""
+    return [_expectation_check(table) for table in runner.suite_tables()]
+
+
+def _expectation_check(table: str) -> dg.AssetChecksDefinition:
+    asset, name = CHECKED_WITH.get(table, (table, "expectations"))
+    definition = _PARTITIONS[TABLES[table].partitions]
+
+    # Outputs are optional in a check that can be subset: none is given, as each would record the
+    # check once more, for no partition.
+    @dg.multi_asset_check(
+        name=f"{asset}_{name}",
+        specs=[
+            dg.AssetCheckSpec(
+                name,
+                asset=asset,
+                partitions_def=definition,
+                description=f"What is expected of {table}, judged on its profile: counts, shares, "
+                "ranges, and drift against the months before.",
+            )
+        ],
+        can_subset=True,
+        compute_kind="great_expectations",
+    )
+    def expectations(
+        context: dg.AssetCheckExecutionContext, engine: DuckDB, lake: dg.ResourceParam[Lake]
+    ) -> Iterator[dg.Output]:
+        suite = runner.read_suite(table)
+        if definition and not (context.has_partition_key or context.has_partition_key_range):
+            raise dg.Failure(
+                f"{asset} has partitions, and this run names none: say which are to be judged, "
+                f"with `--partition` or `--partition-range`, or materialise {asset}",
+                allow_retries=False,
+            )
+        keys = list(context.partition_keys) if definition else [None]
+        wanted = [partition_of(key, definition) for key in keys]
+        partitions = [partition for partition in wanted if lake.has(table, partition)]
+        if absent := [key_of(p) or table for p in wanted if p not in partitions]:
+            context.log.info(
+                f"{table}: {len(absent)} of {len(wanted)} partitions are not in the lake and are "
+                f"not judged: {', '.join(absent[:12])}{' ..' if len(absent) > 12 else ''}"
+            )
+        if partitions:
+            with engine.get_connection() as connection:
+                profile = runner.profile(connection, lake, suite, partitions)
+            for row, outcomes in zip(profile, runner.judge(suite, profile), strict=True):
+                partition = {column: row[column] for column in TABLES[table].partitions}
+                context.op_execution_context.log_event(
+                    dg.AssetCheckEvaluation(  # type: ignore[arg-type]
+                        asset_key=dg.AssetKey(asset),
+                        check_name=name,
+                        partition=key_of(partition),
+                        **_verdict(row, outcomes),
+                    )
+                )
+        yield from ()
+
+    return expectations
+
+
+def _verdict(row: Mapping[str, Any], outcomes: Sequence[runner.Outcome]) -> dict[str, Any]:
+    """What a check says of one partition: passed, severity, description and metadata."""
+    failed = [outcome for outcome in outcomes if not outcome.passed]
+    critical = any(outcome.expectation.severity == runner.CRITICAL for outcome in failed)
+    metadata: dict[str, Any] = {
+        "expectations": len(outcomes),
+        "failed": len(failed),
+        "profile": dg.MetadataValue.md(_markdown(["", ""], [[c, v] for c, v in row.items()])),
+    }
+    if failed:
+        metadata["failed_expectations"] = dg.MetadataValue.md(
+            _markdown(
+                ["expected", "observed"],
+                [[outcome.expectation.sentence, outcome.observed] for outcome in failed],
+            )
+        )
+    return {
+        "passed": not failed,
+        "severity": dg.AssetCheckSeverity.ERROR if critical else dg.AssetCheckSeverity.WARN,
+        "description": "; ".join(outcome.observed for outcome in failed)
+        or f"all {len(outcomes)} expectations are met",
+        "metadata": metadata,
+    }
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *[[runner.spell(value) for value in row] for row in rows]]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+    )

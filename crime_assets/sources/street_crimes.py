@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
 from crime_assets.lake import atomic, create
-from crime_assets.sources.police_uk import Member
+from crime_assets.sources.police_uk import Member, SourceError
 from crime_assets.sources.register import CRIME_TYPES
 
 _GZIP_HEAD = b"\x1f\x8b\x08\x04" + bytes(4) + b"\x00\xff"
 """Deflate, with an extra field, no time of writing (the same bytes each time), no system named."""
+
+_ORIGIN = ("month", "force", "release", "newest_release", "url", "published", "sha256")
 
 
 @dataclass(frozen=True)
@@ -37,44 +39,43 @@ class ReadCounts:
 def write_member(path: Path, member: Member) -> int:
     """Keep a member as ``path``, compressed; returns the bytes written.
 
-    The same member gives the same bytes.
+    The same member gives the same bytes. What a zip held deflated is kept as it was. Raises
+    :class:`SourceError`, and keeps what was there, where the file does not read back.
     """
-    origin = json.dumps(
-        {
-            "month": member.month,
-            "force": member.force,
-            "release": member.release,
-            "newest_release": member.newest_release,
-            "url": member.url,
-            "published": member.published,
-        },
-        sort_keys=True,
-    ).encode()
+    origin = json.dumps({name: getattr(member, name) for name in _ORIGIN}, sort_keys=True).encode()
     extra = b"CA" + struct.pack("<H", len(origin)) + origin
-    deflate = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+    packed = b"".join(
+        [
+            _GZIP_HEAD,
+            struct.pack("<H", len(extra)),
+            extra,
+            member.deflated or zlib.compress(member.content, 1, wbits=-zlib.MAX_WBITS),
+            struct.pack("<II", zlib.crc32(member.content), len(member.content)),
+        ]
+    )
     with atomic(path) as temporary:
-        temporary.write_bytes(
-            b"".join(
-                [
-                    _GZIP_HEAD,
-                    struct.pack("<H", len(extra)),
-                    extra,
-                    deflate.compress(member.content),
-                    deflate.flush(),
-                    struct.pack("<II", zlib.crc32(member.content), len(member.content)),
-                ]
-            )
-        )
-    return path.stat().st_size
+        temporary.write_bytes(packed)
+        if read_member(temporary) != member:
+            raise SourceError(f"{member.url} does not read back from {path.parent} as published")
+    return len(packed)
 
 
 def read_member(path: Path) -> Member:
-    """The member that :func:`write_member` kept."""
+    """The member that :func:`write_member` kept.
+
+    Raises :class:`SourceError` where the file is not what was written.
+    """
     packed = path.read_bytes()
     start = len(_GZIP_HEAD) + 2 + 4
-    (length,) = struct.unpack_from("<H", packed, start - 2)
-    member = Member(**json.loads(packed[start : start + length]))
-    return replace(member, content=zlib.decompress(packed, wbits=zlib.MAX_WBITS | 16))
+    try:
+        (length,) = struct.unpack_from("<H", packed, start - 2)
+        origin = json.loads(packed[start : start + length])
+        content = zlib.decompress(packed, wbits=zlib.MAX_WBITS | 16)
+        return Member(**origin, content=content)
+    except (struct.error, zlib.error, ValueError, TypeError) as error:
+        raise SourceError(
+            f"{path} is damaged ({error}): materialise street_crimes_csv of it again"
+        ) from error
 
 
 def read_crimes(connection: duckdb.DuckDBPyConnection, content: bytes, month: str) -> ReadCounts:

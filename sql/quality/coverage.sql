@@ -12,16 +12,20 @@ with usual_month as (
 
 force_now as (
     select
-        coverage.*,
-        coalesce(coverage.rows, 0) / usual_month.rows as volume
-    from coverage
-    left join usual_month
-        on coverage.force = usual_month.force
-    where coverage.month = $month
+        coalesce(covered.force, usual_month.force) as force,
+        covered.* exclude (force),
+        coalesce(covered.rows, 0) / usual_month.rows as volume
+    from (
+        select *
+        from coverage
+        where month = $month
+    ) as covered
+    full join usual_month
+        on covered.force = usual_month.force
 )
 
 select
-    $month as month,
+    $month::varchar as month,
     coalesce(sum(rows), 0)::bigint as rows,
     coalesce(sum(rejected), 0)::bigint as rejected,
     1 - sum(located) / (sum(rows) - sum(rejected)) as unlocated_share,

@@ -1,6 +1,6 @@
--- hex_counts: the profile of hex_counts of $month. From hex_counts of that month and of up to twelve
--- months before it. One row is the month. A cell is known to a force that had a crime in it in one
--- of the months before; looked at where the force has at least three of them.
+-- hex_counts: the profile of hex_counts of $month. From hex_counts of that month and of up to
+-- twelve months before it. One row is the month. A cell is known to a force that had a crime in it
+-- in one of the months before; looked at where the force has at least three of them.
 with cell_now as (
     select
         force,
@@ -86,20 +86,24 @@ count_now as (
             as counts_off_the_grid
     from hex_counts
     where month = $month
+),
+
+force_extremes as (
+    select
+        count(*) as forces,
+        min(known_cells) as known_cells_share,
+        arg_min(force, (known_cells, force)) filter (where known_cells is not null)
+            as known_cells_share_of,
+        max(busiest_cell) as busiest_cell_share,
+        arg_max(force, (busiest_cell, force)) filter (where busiest_cell is not null)
+            as busiest_cell_share_of
+    from force_shares
 )
 
 select
-    $month as month,
+    $month::varchar as month,
     count_now.*,
     (select count(*) from repeated_count) as repeated_counts,
-    count(force_shares.force) as forces,
-    min(force_shares.known_cells) as known_cells_share,
-    arg_min(force_shares.force, (force_shares.known_cells, force_shares.force))
-        filter (where force_shares.known_cells is not null) as known_cells_share_of,
-    max(force_shares.busiest_cell) as busiest_cell_share,
-    arg_max(force_shares.force, (force_shares.busiest_cell, force_shares.force))
-        filter (where force_shares.busiest_cell is not null) as busiest_cell_share_of
+    force_extremes.*
 from count_now
-left join force_shares
-    on true
-group by all
+cross join force_extremes

@@ -42,10 +42,10 @@ lasting_ranking as (
 )
 
 select
-    $month as month,
+    $month::varchar as month,
     count(*) as cells,
     (select count(*) from ranking) as rankings,
-    (select count(*) from ranking where is_broken) as broken_rankings,
+    (select count(*) filter (where is_broken) from ranking) as broken_rankings,
     count(*) filter (
         where not coalesce(
             hits between 1 and windows

@@ -1,6 +1,14 @@
--- hotspot_summary: the profile of hotspot_summary of $month. From hotspot_summary of that month, and
--- scopes. One row is the month.
-with summary as (
+-- hotspot_summary: the profile of hotspot_summary of $month. From hotspot_summary of that month and
+-- scopes. One row is the month. The nation is looked at by all crime of 12 months.
+with distinct_ranking as (
+    select distinct
+        scope,
+        crime_type,
+        window_months
+    from hotspot_summary
+),
+
+summary as (
     select
         hotspot_summary.*,
         coalesce(scopes.kind = 'nation', false)
@@ -12,7 +20,7 @@ with summary as (
 )
 
 select
-    $month as month,
+    $month::varchar as month,
     count(*) as rankings,
     count(*) filter (where complete) as complete_rankings,
     count(*) filter (where complete = (reason is not null) or complete is null)
@@ -26,7 +34,7 @@ select
         or crimes < 0 or tie_band < 0
     ) as impossible_figures,
     count(*) filter (where crimes > 0 and (captured is null or gini is null)) as missing_figures,
-    count(*) - count(distinct (scope, crime_type, window_months)) as repeated_rankings,
+    count(*) - (select count(*) from distinct_ranking) as repeated_rankings,
     any_value(captured) filter (where is_nation) as captured_in_the_nation,
     any_value(jaccard) filter (where is_nation) as jaccard_of_the_nation,
     any_value(gini) filter (where is_nation) as gini_of_the_nation

@@ -59,7 +59,7 @@ window_gone as (
 )
 
 select
-    $month as month,
+    $month::varchar as month,
     (select count(*) from hotspot) as hotspots,
     count(*) as rankings,
     count(distinct scope) as scopes,

@@ -1,6 +1,5 @@
--- reconciliation: the profile of reconciliation of $month. From reconciliation of that month and of
--- up to twelve months before it. One row is the month. What is usual for the share without a
--- location is taken, month for month, over the forces that this month has.
+-- reconciliation: the profile of reconciliation of $month. From reconciliation of that month.
+-- One row is the month.
 with force_month as (
     select
         month,
@@ -46,7 +45,7 @@ broken_row as (
 )
 
 select
-    $month as month,
+    $month::varchar as month,
     count(*) as forces,
     coalesce(sum(crimes), 0)::bigint as crimes,
     sum(unlocated) / sum(crimes) as unlocated_share,

@@ -155,18 +155,19 @@ force_repeats as (
 )
 
 select
-    $month as month,
+    $month::varchar as month,
     asked.force,
     coalesce(force_month.crimes, 0)::bigint as crimes,
     usual_month.crimes as usual_crimes,
     coalesce(force_month.crimes, 0) / usual_month.crimes as volume,
     force_month.unlocated_share,
     usual_month.unlocated_share as usual_unlocated_share,
-    if(
-        force_month.unlocated_share > 2 * usual_month.unlocated_share,
-        force_month.unlocated_share - usual_month.unlocated_share,
-        0
-    ) as unlocated_jump,
+    case
+        when force_month.unlocated_share > 2 * usual_month.unlocated_share
+            then force_month.unlocated_share - usual_month.unlocated_share
+        when force_month.unlocated_share <= 2 * usual_month.unlocated_share
+            then 0
+    end as unlocated_jump,
     force_fields.outside_grid / force_month.crimes as outside_grid_share,
     busiest_point.share as busiest_point_share,
     coalesce(force_repeats.repeats, 0) / force_month.crimes as repeats_share,
@@ -174,8 +175,8 @@ select
     force_fields.asb_with_id,
     force_fields.reporting_forces,
     type_out_of_months.types as types_out_of_months,
-    if(force_month.crimes > 0, type_gone.fewest_crimes, null) as usual_crimes_of_types_gone,
-    type_gone.types as usual_crimes_of_types_gone_of
+    if(force_month.crimes > 0, type_gone.fewest_crimes, null) as gone_types_crimes,
+    type_gone.types as gone_types_crimes_of
 from (select unnest($forces::varchar[]) as force) as asked
 left join force_month
     on asked.force = force_month.force and force_month.month = $month

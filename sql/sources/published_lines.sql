@@ -1,5 +1,6 @@
 -- published_lines: the lines of one published file, split into fields, with the reason why a line
--- is no crime of the file. From $content (its text, lines ended by line feeds), $month (2025-09), $crime_types (all lists).
+-- is no crime of the file. From $content (its text, lines separated by line feeds), $month
+-- (2025-09) and $crime_types (those of all times).
 -- One row is one line after the header; `row` 1 is the first.
 with line_by_line as (
     select
@@ -58,7 +59,12 @@ select
             then 'crime type "' || fields[10] || '" is in no list'
         when (fields[5] = '') <> (fields[6] = '')
             then 'one coordinate is missing'
-        when fields[5] <> '' and not coalesce(isfinite(longitude) and isfinite(latitude), false)
+        -- DuckDB reads 5_1.5 as 51.5
+        when fields[5] <> ''
+            and (
+                not coalesce(isfinite(longitude) and isfinite(latitude), false)
+                or contains(fields[5] || fields[6], '_')
+            )
             then 'coordinate ' || fields[5] || ', ' || fields[6] || ' is no number'
         -- from Fermanagh to Lowestoft, and from Scilly to Shetland
         when fields[5] <> ''

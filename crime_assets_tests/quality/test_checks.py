@@ -1,0 +1,126 @@
+"""The checks as Dagster runs them: one evaluation a partition, and nothing heavy to import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from crime_assets.lake import DuckDB, Lake
+from crime_assets.partitions import months, months_x_forces
+from crime_assets.quality.checks import expectation_checks
+from crime_assets.tables import TABLES
+
+
+def to(first: str, last: str) -> dict[str, str]:
+    """The tags of a run over a range."""
+    start, end = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+    return {start: first, end: last}
+
+
+def publish(lake: Lake, month: str, rows: int, **others: object) -> None:
+    values = {"rows": rows, "located": rows, "sha256": "ce", **others}
+    with DuckDB().get_connection() as connection:
+        connection.execute(
+            "create temp table made as select 'kent' as force, 'published' as status, '2025-12' as "
+            "release, '2025-12' as newest_release, $sha256::varchar as sha256, $rows as rows, "
+            "$located as located, 0 as rejected",
+            values,
+        )
+        lake.publish(connection, "made", "coverage", {"month": month})
+
+
+def judge(
+    lake: Lake, asset: str, tags: dict[str, str], raises: bool = True
+) -> dg.ExecuteInProcessResult:
+    """Run the checks of ``asset``, without materialising it."""
+    partitions = {("month",): months, ("month", "force"): months_x_forces, (): None}
+    job = dg.define_asset_job("judge", selection=dg.AssetSelection.checks_for_assets(asset))
+    definitions = dg.Definitions(
+        assets=[
+            dg.AssetSpec(name, partitions_def=partitions[table.partitions])
+            for name, table in TABLES.items()
+        ],
+        asset_checks=expectation_checks(),
+        jobs=[job],
+        resources={"lake": lake, "engine": DuckDB()},
+    )
+    return definitions.resolve_job_def("judge").execute_in_process(
+        instance=dg.DagsterInstance.ephemeral(), tags=tags, raise_on_error=raises
+    )
+
+
+def evaluations(result: dg.ExecuteInProcessResult) -> list[dg.AssetCheckEvaluation]:
+    return result.get_asset_check_evaluations()
+
+
+def test_each_table_has_one_check_on_the_asset_that_publishes_it() -> None:
+    keys = {key for check in expectation_checks() for key in check.check_keys}
+    assert keys == {
+        dg.AssetCheckKey(dg.AssetKey(table), "expectations")
+        for table in TABLES
+        if table != "rejected_crimes"
+    } | {dg.AssetCheckKey(dg.AssetKey("street_crimes"), "rejected_lines")}
+
+
+def test_a_range_is_recorded_once_a_partition_and_what_is_absent_is_skipped(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    for month, rows in (("2025-06", 1000), ("2025-07", 1100), ("2025-09", 300)):
+        publish(lake, month, rows)
+    found = evaluations(judge(lake, "coverage", to("2025-07", "2025-10")))
+    assert [(e.partition, e.passed) for e in found] == [("2025-07", True), ("2025-09", False)]
+    assert found[1].severity == dg.AssetCheckSeverity.WARN
+    assert found[1].description == "least_volume 0.2857 (kent)"
+
+
+def test_one_broken_critical_expectation_makes_an_error(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    publish(lake, "2025-09", 300, sha256=None)
+    (found,) = evaluations(judge(lake, "coverage", {"dagster/partition": "2025-09"}))
+    assert not found.passed
+    assert found.severity == dg.AssetCheckSeverity.ERROR
+    assert found.metadata["failed"].value == 1
+    assert "| untraced_files 1 |" in found.metadata["failed_expectations"].value
+    assert "| rows | 300 |" in found.metadata["profile"].value
+
+
+def test_a_month_and_force_is_recorded_under_its_key(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    with DuckDB().get_connection() as connection:
+        for table in ("street_crimes", "rejected_crimes"):
+            lake.view(connection, table, [{"month": "2025-09", "force": "kent"}], skip_missing=True)
+            connection.execute(
+                f"create temp table empty_{table} as select * exclude (month, force) from {table}"
+            )
+            lake.publish(connection, f"empty_{table}", table, {"month": "2025-09", "force": "kent"})
+    found = evaluations(judge(lake, "street_crimes", to("essex|2025-08", "kent|2025-09")))
+    key = dg.MultiPartitionKey({"month": "2025-09", "force": "kent"})
+    assert {(e.check_name, e.partition, e.passed) for e in found} == {
+        ("expectations", key, True),
+        ("rejected_lines", key, True),
+    }
+
+
+def test_a_run_that_names_no_partition_says_so(tmp_path: Path) -> None:
+    result = judge(Lake(tmp_path), "coverage", {}, raises=False)
+    (failure,) = (e for e in result.all_events if e.is_step_failure)
+    description = failure.step_failure_data.user_failure_data.description
+    assert "coverage has partitions, and this run names none" in description
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("crime_assets.definitions", {"great_expectations"}),
+        ("crime_assets.quality.checks", {"great_expectations", "pandas"}),
+    ],
+)
+def test_importing_brings_in_nothing_heavy(module: str, heavy: set[str]) -> None:
+    script = f"import sys, {module}; print(*sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert not heavy & set(done.stdout.split())

@@ -1,0 +1,58 @@
+"""The analysts' database, on a lake made from real archives."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+
+from crime_assets.lake import Lake
+from crime_assets.tables import TABLES
+from crime_assets.warehouse.assets import create_view
+from crime_assets_tests.conftest import RealLake
+
+
+@pytest.mark.slow
+def test_the_warehouse_shows_every_table_with_its_contract(real_lake: RealLake) -> None:
+    path = real_lake.settings.data_dir / "crime.duckdb"
+    with duckdb.connect(str(path), read_only=True) as connection:
+        for table in TABLES.values():
+            described = connection.execute(f"describe {table.name}").fetchall()
+            names = [row[0] for row in described]
+            assert set(names) == {c.name for c in table.columns} | set(table.partitions)
+        comments = dict(
+            connection.execute(
+                "select column_name, comment from duckdb_columns() where table_name = 'hotspots'"
+            ).fetchall()
+        )
+        assert comments["k"] == "cells that are hotspots at most"
+
+
+@pytest.mark.slow
+def test_an_analyst_finds_the_hottest_cell_of_the_city_of_london(real_lake: RealLake) -> None:
+    path = real_lake.settings.data_dir / "crime.duckdb"
+    with duckdb.connect(str(path), read_only=True) as connection:
+        cell, force, lsoa, points, share, crimes = (
+            connection.execute(
+                "select hex_id, force, lsoa21cd, snap_points, largest_share, crimes "
+                "from hotspot_places where scope = 'city-of-london' and month = '2025-12' "
+                "and crime_type = 'Theft from the person' and window_months = 12 and rank = 1"
+            ).fetchone()
+            or (None,) * 6
+        )
+        by_point = connection.execute(
+            "select count(*) as n from street_crimes where month between '2025-01' and '2025-12' "
+            "and hex_id = $cell and crime_type = 'Theft from the person' "
+            "group by longitude, latitude order by n desc",
+            {"cell": cell},
+        ).fetchall()
+    assert force == "city-of-london"
+    assert str(lsoa).startswith("E01")
+    assert crimes == sum(n for (n,) in by_point)
+    assert points == len(by_point)
+    assert share == pytest.approx(by_point[0][0] / crimes)
+
+
+def test_a_table_without_partitions_yet_is_an_empty_view(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    with duckdb.connect() as connection:
+        create_view(connection, Lake(tmp_path), TABLES["hotspots"])
+        assert connection.execute("select count(month) from hotspots").fetchone() == (0,)
