@@ -59,7 +59,8 @@ check: setup ## Check style, types, SQL and definitions
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar sql
-	@PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONWARNINGS=ignore $(SETTINGS) dg check defs
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONWARNINGS=ignore $(SETTINGS) \
+		dg check defs
 
 bench: setup ## Measure every figure that the project promises
 	@$(BIN)/python -m benchmarks

@@ -2,6 +2,10 @@
 
 The only module that knows paths. A partition is written beside its place under a hidden name and
 moved there with ``os.replace``, so a reader sees the old partition or the new one and never half.
+That is true of one opening: DuckDB opens a file twice, for its footer and for its data, and fails
+(or worse) where it was replaced between. So a view reads hard links, made when it is made: names
+of the files as they then were, which nobody replaces.
+
 :class:`DuckDB` opens the connections: in memory, one a step, with the extensions from PyPI.
 """
 
@@ -11,9 +15,12 @@ import hashlib
 import json
 import os
 import re
+import shutil
+import time
 import uuid
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -177,8 +184,7 @@ class Lake:
 
         The pipeline itself never reads one: it would find what no step was told of.
         """
-        folders = [f"{column}=*" for column in TABLES[table].partitions]
-        pattern = "/".join([table, *folders, "data.parquet"])
+        pattern = _pattern(table)
         root = re.sub(r"([*?\[])", r"[\1]", str(self.root))
         return f"{root}/{pattern}" if next(self.root.glob(pattern), None) else None
 
@@ -186,13 +192,64 @@ class Lake:
         """The path of a partition; raises :class:`MissingPartition` where there is none."""
         path = self.path(table, partition)
         if not path.exists():
-            key = "|".join((partition or {})[c] for c in sorted(partition or {}))
-            raise MissingPartition(
-                f"{table} {key} is not in the lake: materialise it first, with `dagster asset "
-                f"materialize -m crime_assets.definitions --select {table}"
-                + (f" --partition '{key}'`" if key else "`")
-            )
+            raise self._missing(table, partition)
         return path
+
+    @staticmethod
+    def _missing(table: str, partition: Partition | None) -> MissingPartition:
+        key = "|".join((partition or {})[c] for c in sorted(partition or {}))
+        return MissingPartition(
+            f"{' '.join([table, key]).strip()} is not in the lake: materialise it first, with "
+            f"`dagster asset materialize -m crime_assets.definitions --select {table}"
+            + (f" --partition '{key}'`" if key else "`")
+        )
+
+    def pin(self, table: str, partition: Partition | None, folder: Path) -> Path | None:
+        """A name below ``folder`` of the partition's file as it is now, ``None`` if there is none.
+
+        Replacing the partition does not change what the name leads to. ``folder`` must be on the
+        lake's file system; where that knows no hard links, or may not be written to, it is the
+        partition's own path.
+        """
+        path = self.path(table, partition)
+        name = folder / path.relative_to(self.root)
+        try:
+            name.parent.mkdir(parents=True, exist_ok=True)
+            os.link(path, name)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            return path if path.exists() else None
+        return name
+
+    def freeze(self, folder: Path) -> Lake:
+        """A lake in ``folder`` that holds every partition as it is now, and stays so.
+
+        For readers by pattern, who would meet partitions while they are replaced. Of hard links:
+        it takes no space until partitions are replaced. ``folder`` must be on the lake's file
+        system; one that knows no hard links gets copies.
+        """
+        for table in TABLES:
+            for path in self.root.glob(_pattern(table)):
+                name = folder / path.relative_to(self.root)
+                name.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    os.link(path, name)
+                except OSError:
+                    shutil.copyfile(path, name)
+        return Lake(folder)
+
+    def _folder_of_links(self, connection: duckdb.DuckDBPyConnection) -> Path:
+        """A folder beside the lake that is gone when the connection is."""
+        parent = self.root.with_name(f".{self.root.name}-in-use")
+        folder = parent / uuid.uuid4().hex
+        if parent.exists():  # what readers that were killed have left: no view lives for a week
+            for left in parent.iterdir():
+                with suppress(FileNotFoundError):
+                    if time.time() - left.stat().st_mtime > 7 * 24 * 3600:
+                        shutil.rmtree(left, ignore_errors=True)
+        weakref.finalize(connection, shutil.rmtree, folder, ignore_errors=True)
+        return folder
 
     def provenance(
         self,
@@ -217,14 +274,19 @@ class Lake:
     ) -> int:
         """Let ``table`` be a view of exactly these partitions; returns how many there are.
 
-        With ``skip_missing`` a partition that is not there is left out, else it raises
-        :class:`MissingPartition`. Where none is there, the view is empty but typed.
+        The view shows them as they are now, for as long as the connection lives, whatever is
+        published meanwhile. With ``skip_missing`` a partition that is not there is left out, else
+        it raises :class:`MissingPartition`. Where none is there, the view is empty but typed.
         """
         contract = TABLES[table]
-        if skip_missing:
-            paths = [self.path(table, p) for p in partitions if self.has(table, p)]
-        else:
-            paths = [self.require(table, p) for p in partitions]
+        folder = self._folder_of_links(connection)
+        paths = []
+        for partition in partitions:
+            path = self.pin(table, partition, folder)
+            if path is not None:
+                paths.append(path)
+            elif not skip_missing:
+                raise self._missing(table, partition)
         hive = ", ".join(f"{column}::varchar as {column}" for column in contract.partitions)
         columns = ", ".join(filter(None, (contract.select_list(), hive)))
         if paths:
@@ -276,6 +338,12 @@ class Lake:
                 f"{contract.name} promises the columns {expected}; this relation lacks {lacks} "
                 f"and adds {adds}"
             )
+
+
+def _pattern(table: str) -> str:
+    """The pattern of all partitions of a table, below the lake's root."""
+    folders = [f"{column}=*" for column in TABLES[table].partitions]
+    return "/".join([table, *folders, "data.parquet"])
 
 
 def _sha256(path: Path) -> tuple[str, int]:

@@ -29,7 +29,7 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 from dagster._core.storage.tags import BACKFILL_ID_TAG, get_multidimensional_partition_tag
 
 from crime_assets import DataError
-from crime_assets.lake import DuckDB, Published, code_version
+from crime_assets.lake import DuckDB, Published, code_version, sql
 from crime_assets.partitions import BACKFILL, partition_of
 from crime_assets.tables import TABLES, Table
 
@@ -140,13 +140,15 @@ def table_metadata(
         row_count: published.rows,
         "bytes": published.bytes,
         "file": dg.MetadataValue.path(str(published.path)),
-        "preview": dg.MetadataValue.md(preview(connection, f"select * from {table} limit 8")),
+        "preview": preview(connection, f"select * from {table} limit 8"),
     }
 
 
-def preview(connection: duckdb.DuckDBPyConnection, query: str) -> str:
-    """The rows of a query as a Markdown table."""
-    cursor = connection.execute(query)
+def preview(
+    connection: duckdb.DuckDBPyConnection, query: str, **parameters: object
+) -> dg.MarkdownMetadataValue:
+    """The rows of a query, or of ``sql/<query>.sql``, as a table that the UI shows."""
+    cursor = connection.execute(query if " " in query else sql(query), parameters or None)
     names = [d[0] for d in cursor.description or []]
     rows = cursor.fetchall()
 
@@ -155,7 +157,26 @@ def preview(connection: duckdb.DuckDBPyConnection, query: str) -> str:
         return (text[:57] + "..." if len(text) > 60 else text).replace("|", "\\|")
 
     lines = [names, ["---"] * len(names), *[[cell(v) for v in row] for row in rows]]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return dg.MetadataValue.md("\n".join("| " + " | ".join(line) + " |" for line in lines))
+
+
+def audit(connection: duckdb.DuckDBPyConnection, statement: str, **parameters: object) -> None:
+    """Raise :class:`AuditFailed` where ``sql/<statement>.sql`` returns rows.
+
+    Its rows are what breaks the rule; the check has the file's name.
+    """
+    cursor = connection.execute(sql(statement), parameters or None)
+    names = [d[0] for d in cursor.description or []]
+    rows = cursor.fetchall()
+    if rows:
+        shown = "; ".join(
+            ", ".join(f"{n} {v}" for n, v in zip(names, row, strict=True)) for row in rows[:5]
+        )
+        raise AuditFailed(
+            statement.rsplit("/", 1)[-1],
+            f"{len(rows):,} rows of {statement}.sql: {shown}{' ..' if len(rows) > 5 else ''}",
+            offenders=len(rows),
+        )
 
 
 def publish_each(

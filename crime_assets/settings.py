@@ -111,6 +111,11 @@ class Settings:
             raise SettingError(
                 f"CRIME_DATA_DIR is {value['CRIME_DATA_DIR']!r}; it must be a local folder"
             )
+        if "=" in value["CRIME_DATA_DIR"]:
+            raise SettingError(
+                f"CRIME_DATA_DIR is {value['CRIME_DATA_DIR']!r}; a folder with an equals sign "
+                "would be taken for a partition of the lake"
+            )
         threads = value["CRIME_THREADS"] or str(os.cpu_count() or 1)
         if not threads.isdecimal() or int(threads) < 1:
             raise SettingError(f"CRIME_THREADS is {threads!r}; it must be a count, such as 2")
@@ -148,7 +153,8 @@ def _memory_limit(text: str) -> str:
     try:
         if text.startswith("-"):
             raise ValueError("DuckDB takes a negative amount for no limit")
-        duckdb.connect(config={"memory_limit": text}).close()
+        with duckdb.connect(config={"memory_limit": text}) as connection:
+            connection.execute("select distinct range from range(10)").fetchall()
     except (duckdb.Error, ValueError) as error:
         raise SettingError(
             f"CRIME_MEMORY_LIMIT is {text!r}; it must be an amount of memory, such as 4GB"

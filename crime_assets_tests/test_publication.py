@@ -230,8 +230,8 @@ def test_a_preview_is_a_markdown_table_that_nothing_breaks() -> None:
         text = preview(
             connection,
             "select 'a|b' as x, null as y, 1.23456789::double as z, repeat('w', 90) as long",
-        )
-    header, rule, row = text.split("\n")
+        ).value
+    header, rule, row = (text or "").split("\n")
     assert header == "| x | y | z | long |"
     assert rule == "| --- | --- | --- | --- |"
     assert row == "| a\\|b |  | 1.23457 | " + "w" * 57 + "... |"

@@ -20,6 +20,7 @@ from crime_assets.partitions import SAME_MONTH, months, months_back, window
 from crime_assets.publication import (
     AuditFailed,
     Result,
+    audit,
     preview,
     publish_each,
     table_asset,
@@ -29,6 +30,7 @@ from crime_assets.publication import (
 from crime_assets.settings import Settings
 from crime_assets.sources.assets import coverage, street_crimes
 from crime_assets.sources.boundaries import load_force_areas, load_lsoas, load_scope_polygons
+from crime_assets.sources.register import ALL_CRIME
 from crime_assets.tables import (
     HEX_CELLS,
     HEX_COUNTS,
@@ -150,12 +152,10 @@ def scopes(
 
     def publish(connection: duckdb.DuckDBPyConnection, _: dict[str, str]) -> Result:
         _make_scopes(connection, lake, settings)
-        odd = total(connection, "select count(*) from scopes where not k between 1 and cells")
-        if odd:
-            raise AuditFailed("k_fits", f"{odd} scopes have more hotspots than cells, or none")
+        audit(connection, "hexes/audits/k_fits")
         published = lake.publish(connection, "scopes", SCOPES.name)
         metadata = table_metadata(connection, "scopes", published)
-        metadata["preview"] = dg.MetadataValue.md(preview(connection, "from scopes"))
+        metadata["preview"] = preview(connection, "select * from scopes")
         return Result(published.sha256, metadata, {"k_fits": {"scopes": published.rows}})
 
     yield from publish_each(context, engine, publish)
@@ -185,15 +185,7 @@ def scope_cells(
 
     def publish(connection: duckdb.DuckDBPyConnection, _: dict[str, str]) -> Result:
         _make_scopes(connection, lake, settings)
-        odd = connection.execute(
-            "select scope, scopes.cells, count(hex_id) from scopes left join scope_cells "
-            "using (scope) group by scope, scopes.cells having scopes.cells <> count(hex_id)"
-        ).fetchall()
-        if odd:
-            raise AuditFailed(
-                "cells_match_scopes",
-                f"scope, cells in scopes, cells here: {odd}",
-            )
+        audit(connection, "hexes/audits/cells_match_scopes")
         published = lake.publish(connection, "scope_cells", SCOPE_CELLS.name)
         metadata = table_metadata(connection, "scope_cells", published)
         return Result(published.sha256, metadata, {"cells_match_scopes": {"cells": published.rows}})
@@ -274,13 +266,7 @@ def snap_counts(
     def publish(connection: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
         _view_street_crimes(lake, connection, partition)
         create(connection, "hexes/snap_counts")
-        split = total(
-            connection,
-            "select count(*) from (select longitude, latitude from snap_counts group by all "
-            "having count(distinct hex_id) > 1)",
-        )
-        if split:
-            raise AuditFailed("one_cell_a_point", f"{split:,} points lie in more than one cell")
+        audit(connection, "hexes/audits/one_cell_a_point")
         counted = total(connection, "select sum(crimes) from snap_counts")
         in_grid = total(connection, "select count(hex_id) from street_crimes")
         if counted != in_grid:
@@ -335,39 +321,13 @@ def reconciliation(
         lake.view(connection, "hex_counts", [partition])
         lake.view(connection, "hex_cells")
         create(connection, "hexes/reconciliation")
-        lost = connection.execute(
-            """
-            select covered.force, covered.rows - covered.rejected, sum(kept.crimes)
-            from (select * from coverage where rows > 0) as covered
-            left join reconciliation as kept using (force)
-            group by covered.force, covered.rows, covered.rejected
-            having coalesce(sum(kept.crimes), 0) <> covered.rows - covered.rejected
-            """
-        ).fetchall()
-        if lost:
-            raise AuditFailed("rows_add_up", f"force, rows kept, crimes found: {lost}")
-        odd = connection.execute(
-            """
-            select force, crime_type, kept.in_cells + kept.outside_cells, counted.crimes
-            from reconciliation as kept
-            full join (
-                select force, crime_type, sum(crimes) as crimes from hex_counts group by all
-            ) as counted using (force, crime_type)
-            where coalesce(kept.in_cells + kept.outside_cells, 0) <> coalesce(counted.crimes, 0)
-            """
-        ).fetchall()
-        if odd:
-            raise AuditFailed("counts_add_up", f"force, type, crimes in the grid, counted: {odd}")
+        audit(connection, "hexes/audits/rows_add_up")
+        audit(connection, "hexes/audits/counts_add_up")
         published = lake.publish(connection, "reconciliation", RECONCILIATION.name, partition)
-        sums = connection.execute(
-            "select coalesce(sum(crimes), 0)::bigint as crimes, "
-            "coalesce(sum(unlocated), 0)::bigint, coalesce(sum(outside_grid), 0)::bigint, "
-            "coalesce(sum(outside_cells), 0)::bigint, coalesce(sum(in_cells), 0)::bigint "
-            "from reconciliation"
-        ).fetchone()
-        names = ("crimes", "unlocated", "outside_grid", "outside_cells", "in_cells")
-        figures = dict(zip(names, sums or (0,) * 5, strict=True))
+        columns = ("crimes", "unlocated", "outside_grid", "outside_cells", "in_cells")
+        figures = {c: total(connection, f"select sum({c}) from reconciliation") for c in columns}
         metadata = table_metadata(connection, "reconciliation", published) | figures
+        metadata["by_force"] = preview(connection, "hexes/previews/reconciliation_by_force")
         return Result(
             published.sha256, metadata, {"rows_add_up": figures, "counts_add_up": figures}
         )
@@ -422,34 +382,8 @@ def hotspots(
             "select count(*) from complete_windows where complete and month = $m",
             m=month,
         )
-        broken = total(
-            connection,
-            """
-            select count(*) from (
-                select scope from hotspots
-                group by scope, crime_type, window_months, k
-                having count(*) > k or max(rank) <> count(*) or count(distinct rank) <> count(*)
-                    or count(distinct hex_id) <> count(*)
-            )
-            """,
-        )
-        if broken:
-            raise AuditFailed("ranks_are_whole", f"{broken:,} of {rankings:,} rankings have gaps")
-        cold = total(
-            connection,
-            """
-            select count(*) from hotspots as hot
-            where hot.window_months = 1 and hot.crime_type <> 'Crime harm' and hot.crimes is
-                distinct from (
-                    select sum(counted.crimes) from hex_counts as counted
-                    where counted.month = $m and counted.hex_id = hot.hex_id
-                        and (counted.crime_type = hot.crime_type or hot.crime_type = 'All crime')
-                )
-            """,
-            m=month,
-        ) + total(connection, "select count(*) from hotspots where crimes < 1 or score <= 0")
-        if cold:
-            raise AuditFailed("no_cold_hotspot", f"{cold:,} hotspots have other counts than cells")
+        audit(connection, "hexes/audits/ranks_are_whole")
+        audit(connection, "hexes/audits/no_cold_hotspot", month=month)
         published = lake.publish(connection, "hotspots", HOTSPOTS.name, partition)
         metadata = table_metadata(connection, "hotspots", published) | _ranking_metadata(
             connection, month
@@ -462,40 +396,29 @@ def hotspots(
     yield from publish_each(context, engine, publish)
 
 
+def _nation(connection: duckdb.DuckDBPyConnection) -> str:
+    """The scope of the whole area."""
+    found = connection.execute("select scope from scopes where kind = 'nation'").fetchone()
+    return found[0] if found else ""
+
+
 def _ranking_metadata(connection: duckdb.DuckDBPyConnection, month: str) -> dict[str, object]:
-    """What was ranked and what was not, the hottest cells of the whole area, and their map."""
-    (nation,) = connection.execute("select scope from scopes where kind = 'nation'").fetchone() or (
-        "",
+    """What was not ranked and why, the hottest cells of the whole area, and their map."""
+    nation = _nation(connection)
+    longest = total(
+        connection,
+        "select max(window_months) from hotspots where scope = $nation",
+        nation=nation,
     )
-    (longest,) = connection.execute(
-        "select max(window_months) from hotspots where scope = $nation", {"nation": nation}
-    ).fetchone() or (None,)
     metadata: dict[str, object] = {
-        "rankings": total(
-            connection,
-            "select count(*) from complete_windows where complete and month = $m",
-            m=month,
-        ),
-        "not_ranked": dg.MetadataValue.md(
-            preview(
-                connection,
-                "select reason, window_months, count(distinct scope) as scopes, "
-                "count(*) as rankings from complete_windows where not complete "
-                "group by all order by rankings desc, reason, window_months limit 15",
-            )
-        ),
+        "not_ranked": preview(connection, "hexes/previews/not_ranked", month=month)
     }
     if longest:
-        metadata["hottest"] = dg.MetadataValue.md(
-            preview(
-                connection,
-                "select crime_type, rank, hex_id, crimes, tied, snap_points, largest_share "
-                f"from hotspots where scope = '{nation}' and window_months = {longest} "
-                "and rank = 1 order by crimes desc",
-            )
+        metadata["hottest"] = preview(
+            connection, "hexes/previews/hottest", nation=nation, window_months=longest
         )
         metadata["map"] = dg.MetadataValue.md(
-            pictures.as_markdown(pictures.hotspot_map(connection, nation, "All crime", longest))
+            pictures.as_markdown(pictures.hotspot_map(connection, nation, ALL_CRIME, longest))
         )
     return metadata
 
@@ -539,31 +462,12 @@ def hotspot_summary(
         lake.view(connection, "scopes")
         lake.view(connection, "scope_cells")
         ranking.summarise_hotspots(connection, month, ranking.read_weights(settings.weights))
-        odd = total(
-            connection,
-            """
-            select count(*) from hotspot_summary
-            where not coalesce(captured between 0 and 1, true)
-                or not coalesce(jaccard between 0 and 1, true)
-                or not coalesce(gini between 0 and 1, true)
-                or not coalesce(modified_gini <= gini, true)
-                or complete <> (reason is null)
-                or (complete and crimes > 0 and (captured is null or gini is null))
-            """,
-        )
-        if odd:
-            raise AuditFailed("shares_are_shares", f"{odd:,} rankings have impossible figures")
+        audit(connection, "hexes/audits/shares_are_shares")
         published = lake.publish(connection, "hotspot_summary", HOTSPOT_SUMMARY.name, partition)
-        metadata = table_metadata(connection, "hotspot_summary", published) | {
-            "nation": dg.MetadataValue.md(
-                preview(
-                    connection,
-                    "select summary.* exclude (scope, complete, reason) from hotspot_summary as "
-                    "summary join scopes using (scope) where kind = 'nation' and complete "
-                    "order by window_months, crime_type",
-                )
-            ),
-        }
+        metadata = table_metadata(connection, "hotspot_summary", published)
+        metadata["nation"] = preview(
+            connection, "hexes/previews/nation", nation=_nation(connection)
+        )
         return Result(
             published.sha256, metadata, {"shares_are_shares": {"rankings": published.rows}}
         )
@@ -609,37 +513,14 @@ def hotspot_frequency(
         lake.view(connection, "scopes")
         lake.view(connection, "scope_cells")
         ranking.count_frequency(connection, month, ranking.read_weights(settings.weights))
-        odd = total(
-            connection,
-            """
-            select count(*) from (
-                select scope, window_months from hotspot_frequency
-                join scopes using (scope)
-                group by scope, crime_type, window_months, windows, k
-                having min(hits) < 1 or max(hits) > windows or windows > 37 - window_months
-                    or max(rank) <> count(*) or count(distinct hex_id) <> count(*)
-                    or sum(hits) > windows * k
-            )
-            """,
-        )
-        if odd:
-            raise AuditFailed("hits_fit_windows", f"{odd:,} rankings have impossible hits")
+        audit(connection, "hexes/audits/hits_fit_windows")
         published = lake.publish(connection, "hotspot_frequency", HOTSPOT_FREQUENCY.name, partition)
         metadata = table_metadata(connection, "hotspot_frequency", published)
-        (nation,) = connection.execute(
-            "select scope from scopes where kind = 'nation'"
-        ).fetchone() or ("",)
-        metadata["persistence"] = dg.MetadataValue.md(
-            preview(
-                connection,
-                "select * from (pivot (select crime_type, persistence from hotspot_frequency where "
-                f"scope = '{nation}' and window_months = 3) on persistence in ('persistent', "
-                "'emerging', 'intermittent', 'former')) order by crime_type",
-            )
-        )
+        nation = _nation(connection)
+        metadata["persistence"] = preview(connection, "hexes/previews/persistence", nation=nation)
         if published.rows:
             metadata["map"] = dg.MetadataValue.md(
-                pictures.as_markdown(pictures.persistence_map(connection, nation, "All crime"))
+                pictures.as_markdown(pictures.persistence_map(connection, nation, ALL_CRIME))
             )
         return Result(published.sha256, metadata, {"hits_fit_windows": {"cells": published.rows}})
 

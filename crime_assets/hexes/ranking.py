@@ -28,6 +28,7 @@ HOTSPOT_STATEMENTS = (
     "hexes/complete_windows",
     "hexes/cell_windows",
     "hexes/score_histogram",
+    "hexes/hottest_cells",
     "hexes/hotspots",
 )
 SUMMARY_STATEMENTS = (*HOTSPOT_STATEMENTS[:3], "hexes/hotspot_summary")
@@ -117,6 +118,7 @@ def rank_hotspots(connection: duckdb.DuckDBPyConnection, month: str, weights: We
     """
     find_complete_windows(connection, [month], weights)
     score_cells(connection, month, weights)
+    create(connection, "hexes/hottest_cells")
     return create(connection, "hexes/hotspots", month=month, third_month=months_back(month, 3)[0])
 
 

@@ -175,12 +175,10 @@ def street_crimes(
             "types_outside_their_months": counts.type_out_of_its_months,
         }
         if counts.rejected:
-            metadata["rejected_by_reason"] = dg.MetadataValue.md(
-                preview(
-                    connection,
-                    "select reason, count(*) as lines, min(row) as first_row from rejected_crimes "
-                    "group by reason order by lines desc, reason limit 12",
-                )
+            metadata["rejected_by_reason"] = preview(
+                connection,
+                "select reason, count(*) as lines, min(row) as first_row from rejected_crimes "
+                "group by reason order by lines desc, reason limit 12",
             )
         figures = {"published": counts.published, "kept": counts.kept, "rejected": counts.rejected}
         return Result(
@@ -260,9 +258,7 @@ def coverage(
         published = lake.publish(connection, "coverage", COVERAGE.name, partition)
         metadata = table_metadata(connection, "coverage", published) | {
             "crimes": total(connection, "select sum(rows) - sum(rejected) from coverage"),
-            "preview": dg.MetadataValue.md(
-                preview(connection, "select * exclude (sha256) from coverage order by all")
-            ),
+            "preview": preview(connection, "select * exclude (sha256) from coverage order by all"),
             **{f"forces_{status}": count for status, count in statuses.items()},
         }
         return Result(published.sha256, metadata, {"every_force_accounted_for": statuses})

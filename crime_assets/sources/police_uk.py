@@ -37,6 +37,9 @@ ARCHIVE_MONTHS = 36
 MAX_MEMBER_BYTES = 512 * 2**20
 """No force publishes a twentieth of it a month; a member that unpacks to more is a zip bomb."""
 
+MAX_LINES = 1_000_000
+"""No force publishes a fifth of it a month."""
+
 MAX_LINE_BYTES = 64 * 2**10
 """A published line has about 250 bytes."""
 
@@ -389,13 +392,16 @@ def check_content(content: bytes, where: str) -> None:
     """Raise :class:`SourceError` unless ``content`` is a street-crime file as a whole.
 
     It must be UTF-8 text (a byte-order mark may stand before it) that opens with :data:`HEADER`,
-    once, in lines of at most :data:`MAX_LINE_BYTES`. Single lines that cannot be read are no
-    concern of this check. ``where`` names archive and member.
+    once, in at most :data:`MAX_LINES` lines of at most :data:`MAX_LINE_BYTES` each. Single lines
+    that cannot be read are no concern of this check. ``where`` names archive and member.
     """
     if not content:
         raise SourceError(f"{where}: zero bytes")
     if _is_html(content[:512]):
         raise SourceError(f"{where}: an HTML page in place of a CSV file: {_start(content)}")
+    lines = content.count(b"\n")
+    if lines > MAX_LINES:
+        raise SourceError(f"{where}: {lines:,} lines, more than the {MAX_LINES:,} of any month")
     row = _first_long_line(content)
     if row is not None:
         raise SourceError(
@@ -408,7 +414,7 @@ def check_content(content: bytes, where: str) -> None:
             f"{where}: not UTF-8: byte 0x{content[error.start]:02x} at byte {error.start:,}, "
             f"{_in_row(content.count(10, 0, error.start))}"
         ) from error
-    header = text.removeprefix("\ufeff").split("\n", 1)[0].removesuffix("\r")
+    header = text[: MAX_LINE_BYTES + 1].split("\n", 1)[0].removeprefix("\ufeff").removesuffix("\r")
     if header != HEADER:
         raise SourceError(f"{where}: the header is {header[:300]!r}, not {HEADER!r}")
     again = text.find(HEADER, len(HEADER))

@@ -55,8 +55,8 @@ def write_member(path: Path, member: Member) -> int:
     )
     with atomic(path) as temporary:
         temporary.write_bytes(packed)
-        if read_member(temporary) != member:
-            raise SourceError(f"{member.url} does not read back from {path.parent} as published")
+        if temporary.read_bytes() != packed:
+            raise SourceError(f"{path} does not read back as {member.url} was published")
     return len(packed)
 
 
@@ -70,7 +70,7 @@ def read_member(path: Path) -> Member:
     try:
         (length,) = struct.unpack_from("<H", packed, start - 2)
         origin = json.loads(packed[start : start + length])
-        content = zlib.decompress(packed, wbits=zlib.MAX_WBITS | 16)
+        content = zlib.decompress(packed, zlib.MAX_WBITS | 16, bufsize=8 * len(packed) + 1)
         return Member(**origin, content=content)
     except (struct.error, zlib.error, ValueError, TypeError) as error:
         raise SourceError(
@@ -85,7 +85,10 @@ def read_crimes(connection: duckdb.DuckDBPyConnection, content: bytes, month: st
     published), ``month`` its month, ``2025-09``. ``published`` is counted in the bytes, the
     rest in the tables.
     """
-    text = content.decode("utf-8").replace("\r\n", "\n").removesuffix("\n")
+    text = content.decode("utf-8")
+    if b"\r" in content:
+        text = text.replace("\r\n", "\n")
+    text = text.removesuffix("\n")
     create(
         connection,
         "sources/published_lines",

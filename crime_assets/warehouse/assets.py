@@ -88,12 +88,10 @@ def warehouse(
                     rows[name] = found[0] if found else 0
                 metadata = {
                     "file": dg.MetadataValue.path(str(path)),
-                    "tables": dg.MetadataValue.md(
-                        preview(
-                            connection,
-                            "select view_name as name, comment as row from duckdb_views() "
-                            "where not internal order by view_name",
-                        )
+                    "tables": preview(
+                        connection,
+                        "select view_name as name, comment as row from duckdb_views() "
+                        "where not internal order by view_name",
                     ),
                     **{f"rows_{name}": count for name, count in rows.items()},
                 }

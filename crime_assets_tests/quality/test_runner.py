@@ -65,7 +65,7 @@ def test_an_expectation_of_the_frame_as_a_whole_is_refused() -> None:
 
 
 def test_an_expectation_or_a_severity_that_does_not_exist_is_an_error() -> None:
-    with pytest.raises(runner.SuiteError, match="expect_wonders of .* is no expectation"):
+    with pytest.raises(runner.SuiteError, match=r"expect_wonders of .* is no expectation"):
         runner.judge(suite(type="expect_wonders", column="rows"), ROWS)
     with pytest.raises(runner.SuiteError, match="dreadful"):
         runner.judge(suite(severity="dreadful", column="rows", min_value=1), ROWS)

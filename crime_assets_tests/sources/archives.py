@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,12 @@ def member_name(month: str, force: str) -> str:
     return f"{month}/{month}-{force}-street.csv"
 
 
-def crime(month: str, number: int = 1, **changed: str) -> str:
+def crime(of_month: str, number: int = 1, **changed: str) -> str:
     """A line of a published file; ``changed`` replaces fields by their names."""
     crime_type = TYPES[number % len(TYPES)]
     fields = {
-        "crime_id": hashlib.sha256(f"{month} {number}".encode()).hexdigest(),
-        "month": month,
+        "crime_id": hashlib.sha256(f"{of_month} {number}".encode()).hexdigest(),
+        "month": of_month,
         "reported_by": "Kent Police",
         "falls_within": "Kent Police",
         "longitude": f"{0.5 + number % 40 / 1000:.6f}",
@@ -84,6 +85,12 @@ def settings_of(archive: Path | str, data: Path, **more: str) -> Settings:
     )
 
 
+def job_of(name: str, environment: Mapping[str, str]) -> dg.JobDefinition:
+    """A job of the definitions that this environment describes."""
+    settings = Settings.from_environment(dict(environment))
+    return build_definitions(settings).resolve_job_def(name)
+
+
 def run_assets(
     settings: Settings,
     assets: Sequence[str],
@@ -92,13 +99,23 @@ def run_assets(
     *,
     job: str = "ingest",
     instance: dg.DagsterInstance | None = None,
-) -> dg.ExecuteInProcessResult:
-    """Run these assets of a job, without its expectations, over a range of partitions."""
-    return (
-        build_definitions(settings)
-        .resolve_job_def(job)
-        .execute_in_process(
-            instance=instance or dg.DagsterInstance.ephemeral(),
+) -> dg.JobExecutionResult:
+    """Run these assets of a job, without its expectations, over a range of partitions.
+
+    With the executor of the definitions: ``execute_in_process`` would put its own in its place,
+    which runs nothing after a step that failed.
+    """
+    environment = {
+        "CRIME_ARCHIVE_URL": settings.archive_url,
+        "CRIME_DATA_DIR": str(settings.data_dir),
+        "CRIME_FORCES": ",".join(settings.forces),
+        "CRIME_MEMORY_LIMIT": settings.memory_limit,
+        "CRIME_THREADS": str(settings.threads),
+    }
+    with nullcontext(instance) if instance else dg.DagsterInstance.ephemeral() as used:
+        return dg.execute_job(
+            dg.build_reconstructable_job(__name__, "job_of", (job, tuple(environment.items()))),
+            instance=used,
             op_selection=list(assets),
             raise_on_error=False,
             tags={
@@ -107,7 +124,6 @@ def run_assets(
             },
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
-    )
 
 
 def ingest(
@@ -115,14 +131,14 @@ def ingest(
     first: str,
     last: str | None = None,
     instance: dg.DagsterInstance | None = None,
-) -> dg.ExecuteInProcessResult:
+) -> dg.JobExecutionResult:
     """Run `street_crimes_csv` and `street_crimes` over a range of months and forces."""
     return run_assets(
         settings, ["street_crimes_csv", "street_crimes"], first, last, instance=instance
     )
 
 
-def failures(result: dg.ExecuteInProcessResult) -> dict[str, str]:
+def failures(result: dg.JobExecutionResult) -> dict[str, str]:
     """What the failed steps told, by step: the descriptions of their ``dagster.Failure``."""
     told = {}
     for event in result.all_events:
@@ -133,7 +149,7 @@ def failures(result: dg.ExecuteInProcessResult) -> dict[str, str]:
     return told
 
 
-def published(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, dg.AssetMaterialization]:
+def published(result: dg.JobExecutionResult, asset: str) -> dict[str, dg.AssetMaterialization]:
     """What the run published of an asset, by partition."""
     return {
         str(event.partition): event.materialization

@@ -648,6 +648,14 @@ def test_a_file_that_is_broken_as_a_whole_is_an_error_that_says_where(
         check_content(content, "here")
 
 
+def test_a_file_of_too_many_lines_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a gigabyte of line ends packs to half a megabyte."""
+    monkeypatch.setattr(police_uk, "MAX_LINES", 50)
+    check_content(street_csv("2025-01", 49), "here")
+    with pytest.raises(SourceError, match="here: 51 lines, more than the 50 of any month"):
+        check_content(street_csv("2025-01", 50), "here")
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(0, 25), max_size=30), st.booleans())
 def test_the_first_long_line_is_found_wherever_it_stands(lengths: list[int], ended: bool) -> None:

@@ -92,7 +92,8 @@ judged_window as (
         ranked.crime_type,
         case
             when presence.months_present < presence.window_months
-                then presence.window_months - presence.months_present || ' of '
+                then
+                    presence.window_months - presence.months_present || ' of '
                     || presence.window_months || ' months are not there'
             when not list_has_all(presence.forces_present, scope.forces)
                 then array_to_string(

@@ -37,8 +37,9 @@ located_line as (
         row,
         line,
         fields,
-        try_cast(nullif(fields[5], '') as double) as longitude,
-        try_cast(nullif(fields[6], '') as double) as latitude
+        -- DuckDB would read 5_1.5 as 51.5
+        try_cast(replace(nullif(fields[5], ''), '_', '?') as double) as longitude,
+        try_cast(replace(nullif(fields[6], ''), '_', '?') as double) as latitude
     from split_line
 )
 
@@ -54,21 +55,17 @@ select
         when contains(line, '"') and length(line) % 2 <> length(replace(line, '"', '')) % 2
             then 'torn: a quotation mark is not closed'
         when fields[2] <> $month
-            then 'month ' || fields[2] || ' in a file of ' || $month
+            then 'month ' || left(fields[2], 40) || ' in a file of ' || $month
         when not list_contains($crime_types, fields[10])
-            then 'crime type "' || fields[10] || '" is in no list'
+            then 'crime type "' || left(fields[10], 80) || '" is in no list'
         when (fields[5] = '') <> (fields[6] = '')
             then 'one coordinate is missing'
-        -- DuckDB reads 5_1.5 as 51.5
-        when fields[5] <> ''
-            and (
-                not coalesce(isfinite(longitude) and isfinite(latitude), false)
-                or contains(fields[5] || fields[6], '_')
-            )
-            then 'coordinate ' || fields[5] || ', ' || fields[6] || ' is no number'
+        when fields[5] <> '' and not coalesce(isfinite(longitude) and isfinite(latitude), false)
+            then left('coordinate ' || fields[5] || ', ' || fields[6], 90) || ' is no number'
         -- from Fermanagh to Lowestoft, and from Scilly to Shetland
-        when fields[5] <> ''
+        when
+            fields[5] <> ''
             and not (longitude between -8.7 and 1.8 and latitude between 49.8 and 60.9)
-            then 'outside the United Kingdom: ' || fields[5] || ', ' || fields[6]
+            then left('outside the United Kingdom: ' || fields[5] || ', ' || fields[6], 90)
     end as reason
 from located_line

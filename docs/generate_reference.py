@@ -1,0 +1,335 @@
+"""The pages of the reference that are made from the code, when the documentation is built.
+
+mkdocs-gen-files runs this file. Each ``*_page`` function returns the Markdown of one page, so that
+a test can read a page without building the site. Settings are those of an empty environment: what
+a page says never depends on the machine that built it.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+import dagster as dg
+
+import crime_assets
+from crime_assets.definitions import build_definitions
+from crime_assets.quality import runner
+from crime_assets.settings import SETTINGS, Settings
+from crime_assets.sources.register import CRIME_TYPES, FORCES
+from crime_assets.tables import TABLES, Table
+
+ROOT = Path(__file__).parents[1]
+PUBLISHED_WITH = {"rejected_crimes": "street_crimes"}
+"""Tables that another table's asset publishes."""
+
+PARTITIONS = {
+    ("month", "force"): "month and force: `kent|2025-09`",
+    ("month",): "month: `2025-09`",
+    (): "none",
+}
+
+
+def main() -> None:
+    """Write the pages into the site."""
+    import mkdocs_gen_files
+
+    for path, text in pages().items():
+        with mkdocs_gen_files.open(path, "w") as page:
+            page.write(text)
+
+
+def pages() -> dict[str, str]:
+    """All pages by their path in the site's sources."""
+    return {
+        "reference/tables.md": tables_page(),
+        "reference/settings.md": settings_page(),
+        "reference/assets.md": assets_page(),
+        "reference/expectations.md": expectations_page(),
+        "reference/registers.md": registers_page(),
+        **{f"reference/api/{room}.md": api_page(room) for room in rooms()},
+        "changelog.md": root_page("CHANGELOG.md"),
+        "contributing.md": root_page("CONTRIBUTING.md"),
+    }
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; pipes and line ends in cells are escaped."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(
+        "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in line) + " |"
+        for line in lines
+    )
+
+
+def root_page(name: str) -> str:
+    """A file of the repository's root as a page; its links into ``docs/`` lead to the pages."""
+    return (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
+
+
+# --- Tables, settings, registers --------------------------------------------------------------
+
+
+def tables_page() -> str:
+    """Every table of the lake: what a row is, where it lies, its columns."""
+    text = [
+        "# Tables",
+        "Made from `crime_assets/tables.py`. Names, columns and units are a contract: columns are "
+        "added freely, and changed or dropped only with a note in the [changelog](../changelog.md)."
+        " The lake refuses to publish a relation with other columns. Months are text, `2025-09`.",
+        markdown_table(
+            ["table", "one row is", "partitions"],
+            [
+                [f"[`{t.name}`](#{t.name})", t.row, PARTITIONS[t.partitions]]
+                for t in TABLES.values()
+            ],
+        ),
+    ]
+    for table in TABLES.values():
+        text += _table_section(table)
+    return "\n\n".join(text) + "\n"
+
+
+def _table_section(table: Table) -> list[str]:
+    asset = PUBLISHED_WITH.get(table.name, table.name)
+    folders = "".join(
+        f"{c}={k}/" for c, k in zip(table.partitions, ("2025-09", "kent"), strict=False)
+    )
+    hive = [[f"`{c}`", "`varchar`", "from the path"] for c in table.partitions]
+    columns = [[f"`{c.name}`", f"`{c.type}`", c.description] for c in table.columns]
+    return [
+        f"## `{table.name}` {{ #{table.name} }}",
+        f"One row is {table.row}.",
+        f"File: `lake/{table.name}/{folders}data.parquet`. "
+        f"Published by the asset [`{asset}`](assets.md#{asset}).",
+        markdown_table(["column", "type", "what it holds"], hive + columns),
+    ]
+
+
+def settings_page() -> str:
+    """Every environment variable, its default, its meaning."""
+    text = [
+        "# Settings",
+        "Made from `crime_assets/settings.py`. A setting is an environment variable. It is read "
+        "when the definitions are loaded, and nowhere else. A value that cannot be used stops the "
+        "loading, with the name of the variable.",
+        markdown_table(
+            ["variable", "if it is not set"],
+            [
+                [f"[`{s.name}`](#{s.name.lower()})", f"`{s.default}`" if s.default else "(empty)"]
+                for s in SETTINGS
+            ],
+        ),
+    ]
+    for setting in SETTINGS:
+        text += [f"## `{setting.name}` {{ #{setting.name.lower()} }}", setting.description]
+    return "\n\n".join(text) + "\n"
+
+
+def registers_page() -> str:
+    """The forces and the crime types that the pipeline knows."""
+    return "\n\n".join(
+        [
+            "# Forces and crime types",
+            "Made from `crime_assets/sources/forces.csv` and `crime_types.csv`.",
+            "## Forces",
+            "`monthly crimes` is what a force usually publishes in a month; a file with less than "
+            "a quarter of it is `partial`. How it was measured stands in "
+            "[the register](api/sources.md#crime_assets.sources.register.Force).",
+            markdown_table(
+                ["force", "name", "area", "kind", "monthly crimes"],
+                [
+                    [f"`{f.force}`", f.name, f.area_code, f.kind, f"{f.monthly_crimes:,}"]
+                    for f in FORCES.values()
+                ],
+            ),
+            "## Crime types",
+            "A type without a last month is in use, and is ranked.",
+            markdown_table(
+                ["crime type", "from", "to"],
+                [[t.crime_type, t.first_month, t.last_month] for t in CRIME_TYPES.values()],
+            ),
+        ]
+    ) + "\n"  # fmt: skip
+
+
+# --- Assets -----------------------------------------------------------------------------------
+
+
+@cache
+def _definitions() -> dg.Definitions:
+    return build_definitions(Settings.from_environment({}))
+
+
+def assets_page() -> str:
+    """Every asset: group, partitions, what it is made from, its checks and jobs."""
+    definitions = _definitions()
+    graph = definitions.resolve_asset_graph()
+    jobs = {
+        job.name: {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
+        for job in definitions.resolve_all_job_defs()
+        if not job.name.startswith("__")
+    }
+    text = [
+        "# Assets, checks and jobs",
+        "Made from `build_definitions()`. The description of an asset is what the Dagster UI "
+        "shows. Checks named `expectations` and `rejected_lines` judge a profile after the fact "
+        "([expectations](expectations.md)); all others are audits: where one is broken, nothing is "
+        "published and the old partition stays.",
+        "## Jobs",
+        markdown_table(
+            ["job", "what it does", "assets"],
+            [
+                [f"`{job.name}`", job.description or "", _links(sorted(jobs[job.name]))]
+                for job in definitions.resolve_all_job_defs()
+                if job.name in jobs
+            ],
+        ),
+    ]
+    nodes = [graph.get(key) for key in graph.toposorted_asset_keys]
+    groups = sorted({str(node.group_name) for node in nodes}, key=_flow)
+    for group in groups:
+        text.append(f"## Group {group}")
+        for node in (n for n in nodes if n.group_name == group):
+            name = node.key.to_user_string()
+            inputs = [
+                f"- [`{parent}`](#{parent}): "
+                f"{_reach(node.partition_mappings.get(key), node, graph.get(key))}"
+                for key in sorted(node.parent_keys, key=lambda k: k.to_user_string())
+                for parent in [key.to_user_string()]
+            ]
+            checks = [
+                [f"`{key.name}`", graph.get_check_spec(key).description or ""]
+                for key in sorted(node.check_keys, key=lambda k: k.name)
+            ]
+            in_jobs = ", ".join(f"`{job}`" for job, of in jobs.items() if name in of)
+            table = f" Table: [`{name}`](tables.md#{name})." if name in TABLES else ""
+            text += [
+                f"### `{name}` {{ #{name} }}",
+                (node.description or "").strip(),
+                f"One row is {node.metadata['row']}. Partitions: {_partitions(node)}. "
+                f"Kinds: {', '.join(sorted(node.kinds))}. Job: {in_jobs}.{table}",
+            ]
+            text += ["Made from:\n\n" + "\n".join(inputs)] if inputs else []
+            text.append(markdown_table(["check", "what it promises"], checks))
+    return "\n\n".join(text) + "\n"
+
+
+def _flow(group: str) -> tuple[int, str]:
+    """The order in which data flows through the groups; the warehouse looks at all of them."""
+    known = ("sources", "hexes", "lsoa", "streets", "cities", "forecasting", "maps")
+    return (known.index(group) if group in known else len(known), group)
+
+
+def _links(names: Iterable[str]) -> str:
+    return ", ".join(f"[`{name}`](#{name})" for name in names)
+
+
+def _partitions(node: object) -> str:
+    definition = node.partitions_def  # type: ignore[attr-defined]
+    if definition is None:
+        return "none"
+    if isinstance(definition, dg.MultiPartitionsDefinition):
+        return PARTITIONS["month", "force"]
+    return PARTITIONS["month",]
+
+
+def _reach(mapping: object, node: object, parent: object) -> str:
+    """Which partitions of a parent a partition is made from, in words."""
+    of_node = node.partitions_def  # type: ignore[attr-defined]
+    of_parent = parent.partitions_def  # type: ignore[attr-defined]
+    if of_parent is None:
+        return "the whole of it"
+    if of_node is None:
+        return "all partitions that are there"
+    if isinstance(mapping, dg.TimeWindowPartitionMapping) and mapping.start_offset:
+        return f"the {1 - mapping.start_offset} months that end with this one"
+    if isinstance(mapping, dg.MultiToSingleDimensionPartitionMapping):
+        return "all forces of the month"
+    return "the same partition"
+
+
+# --- Expectations -----------------------------------------------------------------------------
+
+
+def expectations_page() -> str:
+    """Every expectation suite: what is expected of a table's profile, and how bad a breach is."""
+    tables = runner.suite_tables()
+    text = [
+        "# Expectation suites",
+        "Made from `crime_assets/quality/suites/*.yaml`. A suite judges the profile of a table: "
+        "one row a partition, made by `sql/quality/<table>.sql`. A breach is an error in the UI "
+        "where it is critical, else a warning; neither stops a run. A column that is null is not "
+        "judged: there was nothing to compare.",
+    ]
+    if not tables:
+        text.append("There are none yet.")
+    for table in tables:
+        suite = runner.read_suite(table)
+        reads = [f"the {suite.months_before} months before"] if suite.months_before else []
+        reads += [f"`{name}`" for name in suite.reads]
+        text += [
+            f"## `{table}` {{ #{table} }}",
+            f"Profile: `sql/quality/{table}.sql`"
+            + (f"; it also reads {', '.join(reads)}" if reads else "")
+            + f". Table: [`{table}`](tables.md#{table}).",
+            markdown_table(
+                ["severity", "judged", "expected"],
+                [
+                    [expectation.severity, _judged(expectation), expectation.sentence]
+                    for expectation in suite.expectations
+                ],
+            ),
+        ]
+    return "\n\n".join(text) + "\n"
+
+
+def _judged(expectation: runner.Expectation) -> str:
+    """The column of the profile and the rule, such as ``least_volume`` >= 0.5."""
+    kwargs = dict(expectation.kwargs)
+    columns = [str(kwargs.pop(k)) for k in list(kwargs) if k.startswith("column")]
+    names = ", ".join(f"`{name}`" for name in columns)
+    low, high = kwargs.pop("min_value", None), kwargs.pop("max_value", None)
+    if expectation.type == "expect_column_values_to_be_null":
+        return f"{names} is empty"
+    if expectation.type == "expect_column_values_to_be_between" and not kwargs:
+        if low == high or (low is None and high == 0):  # counts
+            return f"{names} = {high}"
+        return " and ".join(
+            [f"{names} ≥ {low}"] * (low is not None) + [f"{names} ≤ {high}"] * (high is not None)
+        )
+    rule = re.sub("^expect_(column_values_|column_)?", "", expectation.type).replace("_", " ")
+    given = ", ".join(
+        f"{k} {v}" for k, v in {"min": low, "max": high, **kwargs}.items() if v is not None
+    )
+    return f"{names} {rule}" + (f" ({given})" if given else "")
+
+
+# --- API --------------------------------------------------------------------------------------
+
+
+@cache
+def rooms() -> dict[str, list[str]]:
+    """The packages of ``crime_assets`` with their modules; those of the top are ``core``."""
+    found: dict[str, list[str]] = {"core": ["crime_assets"]}
+    for module in pkgutil.walk_packages(crime_assets.__path__, "crime_assets."):
+        if module.ispkg:
+            found.setdefault(module.name.split(".")[1], []).append(module.name)
+        else:
+            _, *path = module.name.split(".")
+            found.setdefault(path[0] if len(path) > 1 else "core", []).append(module.name)
+    return found
+
+
+def api_page(room: str) -> str:
+    """The modules of a package, from their docstrings."""
+    title = "crime_assets" if room == "core" else f"crime_assets.{room}"
+    blocks = "\n\n".join(f"::: {module}" for module in rooms()[room])
+    return f"# `{title}`\n\n{blocks}\n"
+
+
+if __name__ == "<run_path>":
+    main()
