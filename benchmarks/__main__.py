@@ -1,8 +1,8 @@
 """Measure what the project promises, print one table, and fail where a limit is missed.
 
-    python -m benchmarks                  all figures, on a nation of 18 million crimes
-    python -m benchmarks ingest loading   some of them
-    python -m benchmarks --quick          a smoke test on a tenth of the nation, judging nothing
+* `python -m benchmarks`: all figures, on a nation of 18 million crimes
+* `python -m benchmarks ingest loading`: some of them
+* `python -m benchmarks --quick`: a smoke test on a tenth of the nation, which judges nothing
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Figures of the hex grid: counting, ranking, frequency, and what a further month costs.
 
-Each measuring function runs in a process of its own, on the nation of :mod:`benchmarks.nation`, and
-calls what the assets call: views and publication of the lake, and the statements of ``sql/hexes/``
-through :mod:`crime_assets.hexes.ranking`. What it returns is written to the lake, where the next one
-finds it.
+Each measuring function runs in a process of its own, on the nation of :mod:`benchmarks.nation`,
+and calls what the assets call: views and publication of the lake, and the statements of
+``sql/hexes/``, through :mod:`crime_assets.hexes.ranking`. They build on each other: what one has
+published in the lake, the next one reads.
 """
 
 from __future__ import annotations
@@ -52,11 +52,10 @@ def figures(run: Run) -> list[Figure]:
     all_months = measure(rank_all_months)
     summarised = measure(summarise_one_month, run.rounds)
     further = measure(count_a_further_month, 2 * run.rounds + 1)
-    assets = measure(materialise_a_month)
+    assets = measure(materialise_a_month) if run.through_dagster else None
 
     join_s = joined["once"] + joined["each"] * counted["rows"] / joined["rows"]
     counting = f"count {counted['rows'] / 1e6:.1f} million crimes of {counted['files']:,} files"
-    steps = assets["steps"]
     found = [
         Figure(
             f"{counting} into cells, month by month",
@@ -139,6 +138,20 @@ def figures(run: Run) -> list[Figure]:
             reference_is="after 11 months, when the longest window is first full",
             most_ratio=SAME,
         ),
+    ]
+    if assets is not None:
+        found += _figures_through_dagster(assets, one_month["hotspots"])
+    if not run.own_process:
+        return found
+    return found + [
+        Figure(f"peak memory: {name.replace('_', ' ')}", peak / 2**30, "GiB", most=MEMORY_GIB)
+        for name, peak in peaks.items()
+    ]
+
+
+def _figures_through_dagster(assets: dict[str, Any], hotspots_alone: float) -> list[Figure]:
+    steps = assets["steps"]
+    return [
         Figure(
             "four tables of a further month through Dagster, 35 months in its log",
             assets["counts_after_many"],
@@ -155,16 +168,10 @@ def figures(run: Run) -> list[Figure]:
         Figure(
             "of that, the step of hotspots",
             steps["hotspots"],
-            reference=one_month["hotspots"],
+            reference=hotspots_alone,
             reference_is="hotspots of one month alone",
             most=6,
         ),
-    ]
-    if not run.own_process:
-        return found
-    return found + [
-        Figure(f"peak memory: {name.replace('_', ' ')}", peak / 2**30, "GiB", most=MEMORY_GIB)
-        for name, peak in peaks.items()
     ]
 
 
@@ -176,9 +183,7 @@ def _view_crimes(
 ) -> None:
     """Let ``street_crimes`` be the files of ``months``."""
     wanted = set(months)
-    nation.lake.view(
-        connection, "street_crimes", [p for p in nation.files if p["month"] in wanted]
-    )
+    nation.lake.view(connection, "street_crimes", [p for p in nation.files if p["month"] in wanted])
 
 
 def _view_months(
@@ -226,9 +231,7 @@ def _publish_summary(nation: Nation, database: duckdb.DuckDBPyConnection, month:
         nation.lake.publish(connection, table, "hotspot_summary", {"month": month})
 
 
-def _scan_into_memory(
-    connection: duckdb.DuckDBPyConnection, table: str, *columns: str
-) -> None:
+def _scan_into_memory(connection: duckdb.DuckDBPyConnection, table: str, *columns: str) -> None:
     """Read the columns and keep them as they are."""
     connection.execute(
         f"create or replace temp table scanned as select {', '.join(columns)} from {table}"
@@ -413,7 +416,9 @@ def rank_one_month(folder: str, share: float, rounds: int) -> dict[str, Any]:
         if [hex_id for (hex_id,) in ours] != hottest_of[-1]:
             raise AssertionError("pandas ranks other cells")
         ranking.find_complete_windows(connection, [month], {})
-        found = connection.execute("select count(*) from complete_windows where complete").fetchone()
+        found = connection.execute(
+            "select count(*) from complete_windows where complete"
+        ).fetchone()
     return {**times, "rankings": found[0] if found else 0}
 
 
@@ -499,9 +504,7 @@ def materialise_a_month(folder: str, share: float) -> dict[str, Any]:
     }
 
 
-def _through_dagster(
-    nation: Nation, home: Path, tables: list[str], month: str
-) -> dict[str, float]:
+def _through_dagster(nation: Nation, home: Path, tables: list[str], month: str) -> dict[str, float]:
     """Seconds of each step to materialise a month of tables, and of the whole run (``run``).
 
     All months before it are in the event log.

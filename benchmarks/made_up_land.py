@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 
 from crime_assets.hexes.grid import CELL_AREA_M2
 from crime_assets.lake import atomic
-from crime_assets.sources.register import FORCES
+from crime_assets.register import FORCES
 from crime_assets.sources.sample import draw_warp, spatial_connection, voronoi_polygons
 
 Points = NDArray[np.float64]
@@ -51,7 +51,7 @@ def write_boundaries(
     lattice = _shaken_lattice(rng, 1.3 * radii, area_m2 / ((1 - IN_TOWNS) * lsoas)) + MIDDLE
     on_land = coast.encloses(lattice)
     middles = _spread_out(lattice[on_land], len(forces))
-    towns, town_of = _draw_towns(rng, middles, forces, IN_TOWNS * lsoas)
+    towns = _draw_towns(rng, middles, forces, IN_TOWNS * lsoas)
     towns = towns[coast.encloses(towns)]
     apart, _ = cKDTree(towns).query(lattice)
     rural = lattice[on_land & (apart > 1.5 * np.sqrt(TOWN_LSOA_M2))]
@@ -140,24 +140,21 @@ def _spread_out(places: Points, count: int) -> Points:
     return middles
 
 
-def _draw_towns(
-    rng: Generator, middles: Points, forces: Sequence[str], lsoas: float
-) -> tuple[Points, NDArray[np.int64]]:
-    """Seeds of the LSOAs in towns, and the force that each town was drawn for."""
+def _draw_towns(rng: Generator, middles: Points, forces: Sequence[str], lsoas: float) -> Points:
+    """Seeds of the LSOAs in towns, at a force's middle and around it; somewhat fewer than asked."""
     volume = np.array([FORCES[force].monthly_crimes for force in forces], dtype=float)
-    seeds, owner = np.empty((0, 2)), np.empty(0, dtype=int)
-    for force, share in enumerate(volume / volume.sum()):
+    seeds = np.empty((0, 2))
+    for middle, share in zip(middles, volume / volume.sum(), strict=True):
         sizes = share * lsoas * rng.dirichlet(np.full(TOWNS_PER_FORCE, 0.7))
-        for size in np.sort(sizes.astype(int))[::-1]:
+        for nth, size in enumerate(np.sort(sizes.astype(int))[::-1]):
             if not size:
                 continue
+            centre = middle + rng.normal(0, 14_000, 2) * (nth > 0)
             radius = np.sqrt(size * TOWN_LSOA_M2 / np.pi)
-            centre = middles[force] + rng.normal(0, 14_000, 2) * (size < sizes.max() - 1)
             town = _shaken_lattice(rng, np.full(2, radius + 2_000), TOWN_LSOA_M2)
             town = centre + town[np.argsort(np.hypot(*town.T))[:size]]
-            if len(seeds):
+            if len(seeds):  # what two towns would share is the earlier one's
                 apart, _ = cKDTree(seeds).query(town)
                 town = town[apart > np.sqrt(TOWN_LSOA_M2)]
             seeds = np.concatenate([seeds, town])
-            owner = np.append(owner, np.full(len(town), force))
-    return seeds, owner
+    return seeds

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -76,21 +76,22 @@ class Measured:
     peak_bytes: int
 
 
-@dataclass
+@dataclass(frozen=True)
 class Run:
     """How the figures of one run are measured.
 
     ``share`` is the part of the nation; ``rounds`` how often a short measurement is repeated (the
-    median counts); ``own_process`` whether each has a process of its own.
+    median counts); ``own_process`` whether each has a process of its own; ``through_dagster``
+    whether whole assets are materialised too; ``archive`` a folder of real archives.
     """
 
     folder: Path
     share: float = 1.0
     rounds: int = 3
     own_process: bool = True
+    through_dagster: bool = True
     archive: str | None = None
     say: Callable[[str], None] = print
-    peaks: dict[str, int] = field(default_factory=dict)
 
     def measure(self, function: Callable[..., Any], *arguments: Any) -> Measured:
         """Call ``function`` with arguments that JSON can hold; it returns what JSON can hold."""

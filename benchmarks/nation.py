@@ -20,7 +20,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,11 @@ from benchmarks.made_up_land import write_boundaries
 from crime_assets.hexes.study_area import make_hex_cells, make_scopes
 from crime_assets.lake import DuckDB, Lake, atomic, create
 from crime_assets.partitions import months_back
+from crime_assets.register import FORCES, force_slugs
 from crime_assets.sources.boundaries import load_force_areas, load_lsoas
-from crime_assets.sources.register import FORCES, force_slugs
 from crime_assets.sources.sample import (
     OUTCOMES,
     PATTERNS,
-    PLACE_KINDS,
     PUBLISHED_OUTCOMES,
     draw_kinds,
     place_appeal,
@@ -57,8 +56,8 @@ ELSEWHERE = 0.004
 """Share of the crimes that a force recorded outside its area, anywhere in the country."""
 
 BEYOND = ((-3.1883, 55.9533), (-4.2518, 55.8642), (-2.0943, 57.1497), (-5.9301, 54.5973))
-"""Longitude and latitude of Edinburgh, Glasgow, Aberdeen, outside the grid, and of Belfast, inside it
-but outside the study area: forces record crimes far away."""
+"""Longitude and latitude of Edinburgh, Glasgow and Aberdeen, outside the grid, and of Belfast,
+inside it but outside the study area: forces record crimes far away."""
 
 WITHOUT_ID = 0.003
 OUTCOME_PERCENT = {
@@ -121,7 +120,7 @@ def make_nation(nation: Nation, say: Callable[[str], None] = print) -> None:
     started = time.monotonic()
     if not nation.lake.has("scope_cells"):
         _make_study_area(nation)
-        say(f"study area of {len(nation.forces)} forces: {time.monotonic() - started:.0f} s")
+        say(f"laid the study area of {len(nation.forces)} forces")
     missing = [p["force"] for p in nation.files if not nation.lake.has("street_crimes", p)]
     to_draw = sorted(set(missing), key=lambda force: -FORCES[force].monthly_crimes)
     if to_draw:
@@ -134,23 +133,29 @@ def make_nation(nation: Nation, say: Callable[[str], None] = print) -> None:
             with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
                 drawing = [pool.submit(_draw_force, nation, force) for force in to_draw]
                 for done, future in enumerate(as_completed(drawing), 1):
-                    say(
-                        f"drew {future.result()}, {done} of {len(to_draw)} forces: "
-                        f"{time.monotonic() - started:.0f} s"
-                    )
+                    force = future.result()
+                    if done % 6 == 0:
+                        say(f"drew {done} of {len(to_draw)} forces, last {force}")
     if not all(nation.lake.has("coverage", {"month": month}) for month in nation.months):
         _make_coverage(nation)
     if time.monotonic() - started > 1:
-        say(f"{nation.folder.name} is there: {time.monotonic() - started:.0f} s")
+        say(f"made {nation.folder.name} in {time.monotonic() - started:.0f} s")
 
 
 def _recipe(nation: Nation) -> dict[str, Any]:
     """What the nation follows from; another recipe makes another nation."""
     here = Path(__file__)
     code = b"".join(path.read_bytes() for path in (here, here.with_name("made_up_land.py")))
+    boundaries = [
+        [path.name, path.stat().st_size]
+        for path in (Path(nation.lsoa_boundaries), Path(nation.force_boundaries))
+        if nation.folder not in path.parents
+    ]
     return {
         "code": hashlib.sha256(code).hexdigest(),
-        **{k: v for k, v in json.loads(json.dumps(asdict(nation), default=str)).items()},
+        "seed": nation.seed,
+        "share": nation.share,
+        "boundaries": boundaries,
     }
 
 

@@ -27,8 +27,8 @@ from crime_assets.definitions import build_definitions
 from crime_assets.hexes import pictures
 from crime_assets.lake import Lake
 from crime_assets.partitions import key_of
+from crime_assets.register import force_slugs
 from crime_assets.settings import Settings
-from crime_assets.sources.register import force_slugs
 from crime_assets.sources.sample import write_sample
 
 CRIME_TYPE = "Violence and sexual offences"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from crime_assets.sources.register import force_slugs
+from crime_assets.register import force_slugs
 
 FIRST_MONTH = "2010-12"
 """The first month that police.uk published by street."""

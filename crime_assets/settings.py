@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from crime_assets.sources.register import FORCES, force_slugs
+from crime_assets.register import FORCES, force_slugs
 
 
 class SettingError(ValueError):

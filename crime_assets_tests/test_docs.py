@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from crime_assets.quality.runner import suite_tables
+from crime_assets.register import ALL_CRIME, CRIME_TYPES
 from crime_assets.settings import SETTINGS
-from crime_assets.sources.register import ALL_CRIME, CRIME_TYPES
 from crime_assets.tables import TABLES
 
 ROOT = Path(__file__).parents[1]

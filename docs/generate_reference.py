@@ -18,8 +18,8 @@ import dagster as dg
 import crime_assets
 from crime_assets.definitions import build_definitions
 from crime_assets.quality import runner
+from crime_assets.register import CRIME_TYPES, CRIME_TYPES_CSV, FORCES, FORCES_CSV, Force
 from crime_assets.settings import SETTINGS, Settings
-from crime_assets.sources.register import CRIME_TYPES, FORCES
 from crime_assets.tables import TABLES, Table
 
 ROOT = Path(__file__).parents[1]
@@ -134,11 +134,12 @@ def registers_page() -> str:
     return "\n\n".join(
         [
             "# Forces and crime types",
-            "Made from `crime_assets/sources/forces.csv` and `crime_types.csv`.",
+            f"Made from `{FORCES_CSV.relative_to(ROOT)}` and "
+            f"`{CRIME_TYPES_CSV.relative_to(ROOT)}`.",
             "## Forces",
             "`monthly crimes` is what a force usually publishes in a month; a file with less than "
             "a quarter of it is `partial`. How it was measured stands in "
-            "[the register](api/sources.md#crime_assets.sources.register.Force).",
+            f"[the register]({_api_link(Force)}).",
             markdown_table(
                 ["force", "name", "area", "kind", "monthly crimes"],
                 [
@@ -309,6 +310,12 @@ def _judged(expectation: runner.Expectation) -> str:
 
 
 # --- API --------------------------------------------------------------------------------------
+
+
+def _api_link(described: type) -> str:
+    """Where a class is described, seen from the pages beside ``api/``."""
+    room = next(room for room, modules in rooms().items() if described.__module__ in modules)
+    return f"api/{room}.md#{described.__module__}.{described.__qualname__}"
 
 
 @cache

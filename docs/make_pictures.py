@@ -39,9 +39,9 @@ from crime_assets.hexes import grid, pictures
 from crime_assets.hexes.concentration import poisson_gini
 from crime_assets.lake import Lake
 from crime_assets.partitions import key_of
+from crime_assets.register import ALL_CRIME
+from crime_assets.register import FORCES as REGISTER
 from crime_assets.settings import Settings
-from crime_assets.sources.register import ALL_CRIME
-from crime_assets.sources.register import FORCES as REGISTER
 from crime_assets.sources.sample import MONTHS, spatial_connection, write_sample
 
 PICTURES = Path(__file__).parent / "pictures"

@@ -27,10 +27,10 @@ from crime_assets.publication import (
     table_metadata,
     total,
 )
+from crime_assets.register import ALL_CRIME
 from crime_assets.settings import Settings
 from crime_assets.sources.assets import coverage, street_crimes
 from crime_assets.sources.boundaries import load_force_areas, load_lsoas, load_scope_polygons
-from crime_assets.sources.register import ALL_CRIME
 from crime_assets.tables import (
     HEX_CELLS,
     HEX_COUNTS,

@@ -18,7 +18,7 @@ from crime_assets import DataError
 from crime_assets.hexes.concentration import poisson_gini
 from crime_assets.lake import create
 from crime_assets.partitions import months_back
-from crime_assets.sources.register import ALL_CRIME, CRIME_TYPES
+from crime_assets.register import ALL_CRIME, CRIME_TYPES
 
 CRIME_HARM = "Crime harm"
 LONGEST_WINDOW = 12

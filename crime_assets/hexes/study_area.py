@@ -15,8 +15,8 @@ import duckdb
 
 from crime_assets.hexes.grid import CELL_AREA_M2
 from crime_assets.lake import create
+from crime_assets.register import FORCES, force_slugs
 from crime_assets.sources.boundaries import BoundaryError
-from crime_assets.sources.register import FORCES, force_slugs
 
 SHARE = 0.001
 """The share of an area's cells that are its hotspots, those without a crime counted too."""

@@ -21,7 +21,7 @@ import yaml
 
 from crime_assets.lake import Lake, Partition, sql
 from crime_assets.partitions import months_back
-from crime_assets.sources.register import CRIME_TYPES
+from crime_assets.register import CRIME_TYPES
 from crime_assets.tables import TABLES
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from crime_assets.publication import (
     table_metadata,
     total,
 )
+from crime_assets.register import CRIME_TYPES, FORCES
 from crime_assets.settings import Settings
 from crime_assets.sources.police_uk import PoliceUkArchive, SourceError, UnknownMonth
-from crime_assets.sources.register import CRIME_TYPES, FORCES
 from crime_assets.sources.street_crimes import read_crimes, read_member, write_member
 from crime_assets.tables import COVERAGE, REJECTED_CRIMES, STREET_CRIMES
 
@@ -140,7 +140,7 @@ def street_crimes(
             raise AuditFailed(
                 "rows_add_up",
                 f"{counts.published:,} rows published, but {counts.kept:,} kept and "
-                f"{counts.rejected:,} rejected ({member.url})",
+                f"{counts.rejected:,} rejected ({member.name})",
             )
         if counts.rejected > counts.kept:
             reason = connection.execute(
@@ -148,7 +148,7 @@ def street_crimes(
             ).fetchone() or ("", 0)
             raise AuditFailed(
                 "file_is_readable",
-                f"{counts.rejected:,} of {counts.published:,} lines of {member.url} cannot be "
+                f"{counts.rejected:,} of {counts.published:,} lines of {member.name} cannot be "
                 f"read, from row {reason[1]} on; most often: {reason[0]}",
             )
         provenance = {
@@ -157,7 +157,6 @@ def street_crimes(
             "release": member.release,
             "newest_release": member.newest_release,
             "sha256": member.sha256,
-            "url": member.url,
             "rows": counts.published,
             "located": counts.located,
             "rejected": counts.rejected,

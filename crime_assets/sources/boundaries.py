@@ -27,7 +27,7 @@ import fsspec
 import requests
 
 from crime_assets import DataError
-from crime_assets.sources.register import FORCES
+from crime_assets.register import FORCES
 
 LSOA_CODE = r"lsoa21cd"
 LSOA_NAME = r"lsoa21nm"
@@ -158,7 +158,7 @@ def name_forces(connection: duckdb.DuckDBPyConnection, source: str, table: str) 
     if unknown:
         raise BoundaryError(
             f"{source}: no police force is known for {', '.join(unknown)}; add the code or the "
-            "name of the area to crime_assets/sources/forces.csv"
+            "name of the area to crime_assets/forces.csv"
         )
     slugs = [slug for slug in force_of.values() if slug is not None]
     repeated = sorted({slug for slug in slugs if slugs.count(slug) > 1})

@@ -68,20 +68,26 @@ class Member:
     """A force's file of one month, or the fact that there is none.
 
     ``release`` is the archive that it comes from (``2025-12``), ``newest_release`` the newest
-    archive that holds the month; ``url`` names archive and member; ``published`` is false where
-    some archive holds the month and none holds the member: ``content`` is then empty. ``sha256``
-    is that of ``content``; ``deflated`` is ``content`` as a zip holds it, where it came from one.
+    archive that holds the month; ``url`` says where it was found (no part of what it is: a
+    mirror has the same member); ``published`` is false where some archive holds the month and
+    none holds the member: ``content`` is then empty. ``sha256`` is that of ``content``;
+    ``deflated`` is ``content`` as a zip holds it, where it came from one.
     """
 
     month: str
     force: str
     release: str
     newest_release: str
-    url: str
+    url: str = field(compare=False)
     published: bool
     sha256: str
     content: bytes = field(default=b"", repr=False)
     deflated: bytes | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message."""
+        return f"{self.month}/{self.month}-{self.force}-street.csv of the archive {self.release}"
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ import pandas as pd
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from crime_assets.sources import register
+from crime_assets import register
 
 Points = NDArray[np.float64]
 """Eastings and northings in metres (EPSG:27700), shape (points, 2)."""

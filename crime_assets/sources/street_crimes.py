@@ -15,13 +15,14 @@ from pathlib import Path
 import duckdb
 
 from crime_assets.lake import atomic, create
+from crime_assets.register import CRIME_TYPES
 from crime_assets.sources.police_uk import Member, SourceError
-from crime_assets.sources.register import CRIME_TYPES
 
 _GZIP_HEAD = b"\x1f\x8b\x08\x04" + bytes(4) + b"\x00\xff"
 """Deflate, with an extra field, no time of writing (the same bytes each time), no system named."""
 
-_ORIGIN = ("month", "force", "release", "newest_release", "url", "published", "sha256")
+_ORIGIN = ("month", "force", "release", "newest_release", "published", "sha256")
+"""Not the address: from a mirror, or from another folder, the same member gives the same bytes."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def write_member(path: Path, member: Member) -> int:
     with atomic(path) as temporary:
         temporary.write_bytes(packed)
         if temporary.read_bytes() != packed:
-            raise SourceError(f"{path} does not read back as {member.url} was published")
+            raise SourceError(f"{path} does not read back as {member.name}")
     return len(packed)
 
 
@@ -71,7 +72,7 @@ def read_member(path: Path) -> Member:
         (length,) = struct.unpack_from("<H", packed, start - 2)
         origin = json.loads(packed[start : start + length])
         content = zlib.decompress(packed, zlib.MAX_WBITS | 16, bufsize=8 * len(packed) + 1)
-        return Member(**origin, content=content)
+        return Member(**origin, url=str(path), content=content)
     except (struct.error, zlib.error, ValueError, TypeError) as error:
         raise SourceError(
             f"{path} is damaged ({error}): materialise street_crimes_csv of it again"

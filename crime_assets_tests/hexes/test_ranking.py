@@ -18,7 +18,7 @@ from crime_assets.hexes import ranking
 from crime_assets.hexes.concentration import poisson_gini
 from crime_assets.lake import DuckDB
 from crime_assets.partitions import months_back
-from crime_assets.sources.register import ALL_CRIME, CRIME_TYPES
+from crime_assets.register import ALL_CRIME, CRIME_TYPES
 from crime_assets_tests.conftest import FORCES_2025, RealLake
 
 TYPES_IN_USE = [t.crime_type for t in CRIME_TYPES.values() if not t.last_month]

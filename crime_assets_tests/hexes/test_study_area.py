@@ -25,8 +25,8 @@ from crime_assets.hexes.study_area import (
     make_study_area,
 )
 from crime_assets.lake import DuckDB
+from crime_assets.register import FORCES, force_slugs
 from crime_assets.sources.boundaries import BoundaryError, load_force_areas, load_lsoas
-from crime_assets.sources.register import FORCES, force_slugs
 
 HALF_HEIGHT = 100 * math.sqrt(3)
 CELL_AREA = 103_923.05

@@ -347,3 +347,17 @@ def test_the_command_line_for_one_and_for_a_range_and_a_job_give_the_same_bytes(
     assert checksums(tmp_path / "one") == {
         path: digest for path, digest in by_job.items() if f"month={MONTH}" in path
     }
+
+
+def test_another_folder_with_the_same_archive_gives_the_same_lake(tmp_path: Path) -> None:
+    content = street_csv(MONTH, 40)
+    digests = []
+    for folder in ("one", "another"):
+        archive = tmp_path / folder / "archive" / "2025-02.zip"
+        write_zip(archive, {member_name(MONTH, "kent"): content})
+        data = tmp_path / folder / "data"
+        ingest(settings_of(archive.parent, data), f"kent|{MONTH}")
+        files = sorted(path for path in data.rglob("data.*") if path.is_file())
+        assert len(files) == 3  # the file as published, its crimes, its rejected lines
+        digests.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in files])
+    assert digests[0] == digests[1]

@@ -98,7 +98,7 @@ def test_a_file_that_does_not_read_back_is_not_kept(
     before = path.read_bytes()
     write = Path.write_bytes
     monkeypatch.setattr(Path, "write_bytes", lambda path, data: write(path, data[:-1]))
-    with pytest.raises(SourceError, match=r"data\.csv\.gz does not read back as /archive/2025-02"):
+    with pytest.raises(SourceError, match=r"data\.csv\.gz does not read back as 2025-01/2025-01"):
         write_member(path, member(street_csv("2025-01", 4)))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
