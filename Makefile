@@ -66,7 +66,7 @@ bench: setup ## Measure every figure that the project promises
 	@$(BIN)/python -m benchmarks
 
 docs: setup ## Build the documentation, strictly, into site/
-	@$(BIN)/mkdocs build --strict
+	@DISABLE_MKDOCS_2_WARNING=true NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lock: ## Lock the dependencies anew
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --upgrade \

@@ -56,6 +56,7 @@ def figures(run: Run) -> list[Figure]:
 
     join_s = joined["once"] + joined["each"] * counted["rows"] / joined["rows"]
     counting = f"count {counted['rows'] / 1e6:.1f} million crimes of {counted['files']:,} files"
+    before = len(nation.months) - 1
     found = [
         Figure(
             f"{counting} into cells, month by month",
@@ -105,10 +106,10 @@ def figures(run: Run) -> list[Figure]:
             most=6,
         ),
         Figure(
-            "hotspots of 36 months and their frequency, published",
+            f"hotspots of {len(nation.months)} months and their frequency, published",
             all_months["hotspots"] + all_months["frequency"],
             reference=len(nation.months) * one_month["scan"],
-            reference_is="scan of 12 months of hex_counts and snap_counts into memory, 36 times",
+            reference_is="scan of 12 months of hex_counts and snap_counts into memory, for each",
             most=180,
         ),
         Figure("of that, hotspot_frequency", all_months["frequency"]),
@@ -125,14 +126,14 @@ def figures(run: Run) -> list[Figure]:
             reference_is="loading the boundaries",
         ),
         Figure(
-            "a further month of hex_counts and snap_counts, after 35 months",
+            f"a further month of hex_counts and snap_counts, after {before} months",
             further["counts_late"],
             reference=further["counts_early"],
             reference_is="after 3 months; both a million crimes",
             most_ratio=SAME,
         ),
         Figure(
-            "a further month of hotspots, after 35 months",
+            f"a further month of hotspots, after {before} months",
             further["hotspots_late"],
             reference=further["hotspots_early"],
             reference_is="after 11 months, when the longest window is first full",
@@ -140,7 +141,7 @@ def figures(run: Run) -> list[Figure]:
         ),
     ]
     if assets is not None:
-        found += _figures_through_dagster(assets, one_month["hotspots"])
+        found += _figures_through_dagster(assets, one_month["hotspots"], before)
     if not run.own_process:
         return found
     return found + [
@@ -149,11 +150,13 @@ def figures(run: Run) -> list[Figure]:
     ]
 
 
-def _figures_through_dagster(assets: dict[str, Any], hotspots_alone: float) -> list[Figure]:
+def _figures_through_dagster(
+    assets: dict[str, Any], hotspots_alone: float, before: int
+) -> list[Figure]:
     steps = assets["steps"]
     return [
         Figure(
-            "four tables of a further month through Dagster, 35 months in its log",
+            f"four tables of a further month through Dagster, {before} months in its log",
             assets["counts_after_many"],
             reference=assets["counts_after_few"],
             reference_is="3 months in its log",

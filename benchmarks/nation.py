@@ -7,8 +7,8 @@ crimes themselves are drawn, from one seed.
 
 The study area comes from CRIME_LSOA_BOUNDARIES and CRIME_FORCE_BOUNDARIES where both are files,
 else from a made-up country of that size. A part of the nation (``share``) has so much less land and
-so many fewer crimes, and fewer forces. What is there already is kept: an interrupted run goes on
-where it was.
+so many fewer crimes, and fewer forces; a very small one fewer months, too. What is there already is
+kept: an interrupted run goes on where it was.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class Nation:
     forces: tuple[str, ...]
     lsoa_boundaries: str
     force_boundaries: str
+    months: tuple[str, ...]
     seed: int = 20251
-    months: tuple[str, ...] = MONTHS
 
     @property
     def lake(self) -> Lake:
@@ -105,7 +105,8 @@ def the_nation(folder: Path, share: float = 1.0) -> Nation:
     here = folder.absolute() / f"{land}-nation-{share:g}"
     made_up = [str(here / "boundaries" / f"{name}.parquet") for name in ("lsoas", "force_areas")]
     lsoas, areas = [str(Path(path).absolute()) for path in given] if whole else made_up
-    return Nation(here, share, forces, lsoas, areas)
+    months = MONTHS if share >= 0.05 else MONTHS[-14:]  # enough for the longest window, and more
+    return Nation(here, share, forces, lsoas, areas, months)
 
 
 def make_nation(nation: Nation, say: Callable[[str], None] = print) -> None:
@@ -368,11 +369,11 @@ def _draw_months(
 def _monthly_counts(rng: Generator, nation: Nation, force: str) -> np.ndarray:
     """Crimes by month and type, shape (months, types)."""
     volume = FORCES[force].monthly_crimes / sum(FORCES[f].monthly_crimes for f in nation.forces)
-    month = np.arange(len(nation.months))[:, None]
+    month = np.array([int(month[5:]) for month in nation.months])[:, None]
     patterns = list(PATTERNS.values())
     shares, summer = (np.array([p[i] for p in patterns]) for i in (0, 1))
-    expected = CRIMES * nation.share * volume / len(nation.months) * shares / shares.sum()
-    return rng.poisson(expected * (1 + summer * np.cos(2 * np.pi * (month - 6) / 12)))
+    expected = CRIMES / len(MONTHS) * nation.share * volume * shares / shares.sum()
+    return rng.poisson(expected * (1 + summer * np.cos(2 * np.pi * (month - 7) / 12)))
 
 
 def _outcomes_by_type() -> np.ndarray:

@@ -162,7 +162,8 @@ def _show(settings: Settings, month: str, console: Console) -> None:
             {"scope": scope, "type": CRIME_TYPE, "window": WINDOW_MONTHS},
         ).fetchall()
         picture = settings.data_dir / "hotspots.png"
-        pictures.hotspot_map(connection, scope, CRIME_TYPE, WINDOW_MONTHS).savefig(picture, dpi=150)
+        figure = pictures.hotspot_map(connection, scope, CRIME_TYPE, WINDOW_MONTHS)
+        picture.write_bytes(pictures.png(figure, dpi=150))
     table = Table(
         title=f"\n{CRIME_TYPE}, {WINDOW_MONTHS} months to {month}: the hottest cells (synthetic)",
         box=SIMPLE_HEAD,
@@ -181,7 +182,9 @@ def _show(settings: Settings, month: str, console: Console) -> None:
     )
     console.print(f"\nMap:       {picture}")
     console.print(f"Tables:    {lake.root}")
-    console.print(f"Database:  {settings.data_dir / 'crime.duckdb'} (duckdb -readonly)")
+    console.print(
+        f"Database:  {settings.data_dir / 'crime.duckdb'} (views for analysts, read-only)"
+    )
     console.print("Look at it in the Dagster UI with [bold]make dev[/].")
 
 

@@ -213,14 +213,16 @@ class Lake:
         """
         path = self.path(table, partition)
         name = folder / path.relative_to(self.root)
-        try:
-            name.parent.mkdir(parents=True, exist_ok=True)
-            os.link(path, name)
-        except FileNotFoundError:
-            return None
-        except OSError:
-            return path if path.exists() else None
-        return name
+        while path.exists():
+            try:
+                name.parent.mkdir(parents=True, exist_ok=True)
+                os.link(path, name)
+            except FileNotFoundError:
+                continue  # it was replaced at this very moment: the file that it was is gone
+            except OSError:
+                return path
+            return name
+        return None
 
     def freeze(self, folder: Path) -> Lake:
         """A lake in ``folder`` that holds every partition as it is now, and stays so.

@@ -34,10 +34,13 @@ def shared_data() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that takes ``shared_data`` is a ``real_data`` test, whether it says so or not."""
+    """A test that takes ``shared_data`` reads real data, one that takes ``real_lake`` is slow."""
     for item in items:
-        if "shared_data" in getattr(item, "fixturenames", ()):
+        fixtures = getattr(item, "fixturenames", ())
+        if "shared_data" in fixtures:
             item.add_marker(pytest.mark.real_data)
+        if "real_lake" in fixtures:
+            item.add_marker(pytest.mark.slow)
 
 
 def run_job(settings: Settings, job: str, *partitions: str) -> dg.ExecuteInProcessResult:
@@ -46,15 +49,16 @@ def run_job(settings: Settings, job: str, *partitions: str) -> dg.ExecuteInProce
     if partitions:
         tags["dagster/asset_partition_range_start"] = partitions[0]
         tags["dagster/asset_partition_range_end"] = partitions[-1]
-    return (
-        build_definitions(settings)
-        .resolve_job_def(job)
-        .execute_in_process(
-            instance=dg.DagsterInstance.ephemeral(),
-            tags=tags,
-            run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
+    with dg.DagsterInstance.local_temp() as instance:
+        return (
+            build_definitions(settings)
+            .resolve_job_def(job)
+            .execute_in_process(
+                instance=instance,
+                tags=tags,
+                run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
+            )
         )
-    )
 
 
 @dataclass(frozen=True)

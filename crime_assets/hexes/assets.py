@@ -388,6 +388,8 @@ def hotspots(
         metadata = table_metadata(connection, "hotspots", published) | _ranking_metadata(
             connection, month
         )
+        if weights:
+            metadata["weights"] = {t: thousandths / 1000 for t, thousandths in weights.items()}
         figures = {"rankings": rankings, "hotspots": published.rows}
         return Result(
             published.sha256, metadata, {"ranks_are_whole": figures, "no_cold_hotspot": figures}

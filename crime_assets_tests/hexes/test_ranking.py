@@ -370,14 +370,20 @@ def test_harm_ranks_by_the_sum_of_weights(
     file.write_text("crime_type,weight\nRobbery,365\nShoplifting,0.5\n")
     weights = ranking.read_weights(str(file))
     assert weights == {"Robbery": 365_000, "Shoplifting": 500}
-    rows = [("2025-09", "Shoplifting", 3, 9), ("2025-09", "Robbery", 8, 1)]
-    small_world(database, frame(rows), [("2025-09", "published")])
+    # burglary has no weight: it counts among the crimes of a cell, and weighs nothing
+    rows = [
+        ("2025-09", "Shoplifting", 3, 9),
+        ("2025-09", "Robbery", 8, 1),
+        ("2025-09", "Burglary", 8, 2),
+        ("2025-09", "Burglary", 5, 4),
+    ]
+    small_world(database, frame(rows), [("2025-09", "published")], k=3)
     ranking.rank_hotspots(database, "2025-09", weights)
     found = database.execute(
-        "select rank, hex_id, crimes, score::varchar from hotspots where scope = 'kent' "
-        "and crime_type = 'Crime harm' order by rank"
+        "select rank, hex_id, crimes, score::varchar, largest_share from hotspots "
+        "where scope = 'kent' and crime_type = 'Crime harm' order by rank"
     ).fetchall()
-    assert found == [(1, 8, 1, "365.000"), (2, 3, 9, "4.500")]
+    assert found == [(1, 8, 3, "365.000", 1.0), (2, 3, 9, "4.500", 1.0)]
     top = database.execute(
         "select hex_id from hotspots where scope = 'kent' and crime_type = 'All crime' and rank = 1"
     ).fetchone()

@@ -150,10 +150,10 @@ def test_nothing_of_a_broken_file_is_published_and_the_old_partition_stays(
 def test_a_file_of_which_most_lines_are_rejected_is_a_failure_and_the_old_crimes_stay(
     broken_run: BrokenRun,
 ) -> None:
-    key, url = f"derbyshire|{MONTH}", f"{broken_run.archive}/{member_name(MONTH, 'derbyshire')}"
+    key, name = f"derbyshire|{MONTH}", member_name(MONTH, "derbyshire")
     assert (
-        f"{key}: 7 of 7 lines of {url} cannot be read, from row 1 on; most often: month 2024-12 "
-        f"in a file of 2025-01"
+        f"{key}: 7 of 7 lines of {name} of the archive 2025-01 cannot be read, from row 1 on; "
+        "most often: month 2024-12 in a file of 2025-01"
     ) in failures(broken_run.result)["street_crimes"]
     assert key in published(broken_run.result, "street_crimes_csv")
     assert key not in published(broken_run.result, "street_crimes")

@@ -1,8 +1,9 @@
 -- cell_windows: what is ranked. From hex_counts (of the 12 months that end in $month) and
 -- $weights, a JSON array of crime types with their weights in thousandths (empty: no Crime harm).
--- One row is a cell, a series (a crime type, All crime, Crime harm) and a window of $month,
--- with at least one crime. Scores are integers, in thousandths, so that no sum depends on the
--- order of its terms.
+-- One row is a cell, a series (a crime type, All crime, Crime harm) and a window of $month, with a
+-- score: crimes, or the sum of weights for Crime harm, whose crimes are those of all types (a type
+-- without a weight weighs nothing). Scores are integers, in thousandths, so that no sum depends on
+-- the order of its terms.
 with cell_type as (
     select
         crime_type,
@@ -57,12 +58,13 @@ cell_series as (
         sum(cell_type.crimes_1)::integer as crimes_1,
         sum(cell_type.crimes_3)::integer as crimes_3,
         sum(cell_type.crimes_12)::integer as crimes_12,
-        sum(weight.thousandths * cell_type.crimes_1)::bigint as score_1,
-        sum(weight.thousandths * cell_type.crimes_3)::bigint as score_3,
-        sum(weight.thousandths * cell_type.crimes_12)::bigint as score_12
+        sum(coalesce(weight.thousandths, 0) * cell_type.crimes_1)::bigint as score_1,
+        sum(coalesce(weight.thousandths, 0) * cell_type.crimes_3)::bigint as score_3,
+        sum(coalesce(weight.thousandths, 0) * cell_type.crimes_12)::bigint as score_12
     from cell_type
-    inner join weight
+    left join weight
         on cell_type.crime_type = weight.crime_type
+    where $weights <> '[]'
     group by cell_type.hex_id
 )
 

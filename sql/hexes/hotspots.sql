@@ -67,7 +67,7 @@ select
     hotspot.rank,
     hotspot.hex_id,
     hotspot.crimes,
-    hotspot.score::decimal(18, 3) / 1000 as score,
+    (hotspot.score / 1000)::decimal(18, 3) as score,
     hotspot.tied,
     cell_points.snap_points[list_position([1, 3, 12], hotspot.window_months)] as snap_points,
     cell_points.largest[list_position([1, 3, 12], hotspot.window_months)]::double

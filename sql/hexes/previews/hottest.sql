@@ -11,4 +11,4 @@ from hotspots
 where scope = $nation and window_months = $window_months and rank = 1
 order by
     crimes desc,
-    crime_type
+    crime_type asc

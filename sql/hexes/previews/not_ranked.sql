@@ -11,6 +11,6 @@ group by
     window_months
 order by
     rankings desc,
-    reason,
-    window_months
+    reason asc,
+    window_months asc
 limit 15

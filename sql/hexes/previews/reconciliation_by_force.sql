@@ -10,4 +10,4 @@ from reconciliation
 group by grouping sets ((force), ())
 order by
     reconciliation.force is null desc,
-    force
+    force asc
