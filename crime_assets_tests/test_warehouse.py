@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import duckdb
 import pytest
 
 from crime_assets.lake import Lake
+from crime_assets.settings import Settings
 from crime_assets.tables import TABLES
 from crime_assets.warehouse.assets import create_view
-from crime_assets_tests.conftest import RealLake
+from crime_assets_tests.conftest import RealLake, run_job
 
 
 @pytest.mark.slow
@@ -52,7 +55,34 @@ def test_an_analyst_finds_the_hottest_cell_of_the_city_of_london(real_lake: Real
     assert share == pytest.approx(by_point[0][0] / crimes)
 
 
-def test_a_table_without_partitions_yet_is_an_empty_view(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_the_warehouse_keeps_the_partitions_it_was_built_on(tmp_path: Path) -> None:
+    settings = Settings.from_environment({"CRIME_DATA_DIR": str(tmp_path)})
+    lake = Lake(tmp_path / "lake")
+    september = {"month": "2025-09"}
+
+    def counts(crimes: int) -> None:
+        with duckdb.connect() as connection:
+            connection.execute(
+                "create temp table hex_counts as select 'kent' as force, 'Drugs' as crime_type, "
+                f"7 as hex_id, {crimes} as crimes"
+            )
+            lake.publish(connection, "hex_counts", "hex_counts", september)
+
+    def look() -> list[tuple[int]]:
+        with duckdb.connect(str(tmp_path / "crime.duckdb"), read_only=True) as connection:
+            return connection.execute("select crimes from hex_counts").fetchall()
+
+    counts(1)
+    run_job(settings, "build_warehouse")
+    counts(2)
+    assert look() == [(1,)]
+    for _ in range(3):
+        run_job(settings, "build_warehouse")
+    assert look() == [(2,)]
+    assert len(list((tmp_path / "crime.files").iterdir())) == 2
+
+
+def test_a_table_without_partitions_yet_is_an_empty_view(tmp_path: Path) -> None:
     with duckdb.connect() as connection:
         create_view(connection, Lake(tmp_path), TABLES["hotspots"])
         assert connection.execute("select count(month) from hotspots").fetchone() == (0,)

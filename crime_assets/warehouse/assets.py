@@ -1,10 +1,12 @@
 """The analysts' database: ``crime.duckdb``, a view on every table of the lake.
 
-Views, not copies: it takes a moment to build, is never older than the lake, and may be opened
-read-only by as many people as like while partitions are being written.
+Views on the partitions as they were when it was built, held by hard links: it takes a moment and
+no space, and as many people as like may read it while partitions are being replaced.
 """
 
 import hashlib
+import shutil
+import uuid
 from collections.abc import Iterator
 
 import dagster as dg
@@ -65,16 +67,19 @@ def warehouse(
 ) -> Iterator[dg.Output]:
     """The analysts' database: a view on every table of the lake, explained in comments.
 
-    Open it with `duckdb -readonly data/crime.duckdb`, at any time. The views look at all
-    partitions that are there, and `hotspot_places` joins hotspots with their forces and LSOAs.
+    Open it read-only, at any time, such as with `duckdb -readonly data/crime.duckdb`. It shows the
+    partitions as they were when it was built (see `crime.files`), and `hotspot_places` joins
+    hotspots with their forces and LSOAs.
     """
 
-    def publish(memory: duckdb.DuckDBPyConnection, _: dict[str, str]) -> Result:
+    def publish(_: duckdb.DuckDBPyConnection, __: dict[str, str]) -> Result:
         path = settings.data_dir / "crime.duckdb"
+        generations = settings.data_dir / "crime.files"
         with atomic(path) as temporary:
+            frozen = lake.freeze(generations / uuid.uuid4().hex)
             with duckdb.connect(str(temporary)) as connection:
                 for table in TABLES.values():
-                    create_view(connection, lake, table)
+                    create_view(connection, frozen, table)
                 connection.execute(
                     "create view hotspot_places as\n" + sql("warehouse/hotspot_places")
                 )
@@ -95,6 +100,9 @@ def warehouse(
                     ),
                     **{f"rows_{name}": count for name, count in rows.items()},
                 }
+        # who has the database of before open may still read it
+        for old in sorted(generations.iterdir(), key=lambda g: g.stat().st_mtime)[:-2]:
+            shutil.rmtree(old, ignore_errors=True)
         version = hashlib.sha256(repr(sorted(rows.items())).encode()).hexdigest()
         return Result(version, metadata, {"views_answer": rows})
 
