@@ -68,8 +68,8 @@ bench: setup ## Measure every figure that the project promises
 docs: setup ## Build the documentation, strictly, into site/
 	@DISABLE_MKDOCS_2_WARNING=true NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-lock: ## Lock the dependencies anew
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --upgrade \
+lock: setup ## Lock the dependencies anew
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --upgrade \
 		--extra dev --extra docs --extra postgres --custom-compile-command "make lock" \
 		--output-file requirements.lock pyproject.toml
 

@@ -93,7 +93,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(GROUPS)}")
     parser.add_argument("--quick", action="store_true", help="a tenth of the nation, one round")
     parser.add_argument("--share", type=float, default=1.0, help="another part of it, below 1")
-    parser.add_argument("--rounds", type=int, default=3, help="repetitions; the median counts")
+    parser.add_argument("--rounds", type=int, default=3, help="repetitions; the fastest counts")
     parser.add_argument(
         "--folder",
         type=Path,

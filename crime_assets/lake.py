@@ -30,6 +30,7 @@ import duckdb
 from dagster_duckdb import DuckDBResource
 
 from crime_assets import DataError
+from crime_assets.register import CRIME_TYPES, FORCES
 from crime_assets.tables import TABLES, Table
 
 Partition = Mapping[str, str]
@@ -102,7 +103,10 @@ class DuckDB(DuckDBResource):
 
     @contextmanager
     def get_connection(self, workers: int = 1) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection with the ``spatial`` extension and the grid's macro ``hex_id_at``.
+        """A connection with ``spatial``, the macro ``hex_id_at``, and the register as types.
+
+        ``force_slug`` and ``crime_type_name`` are enumerations in alphabetical order: numbers,
+        which group and sort faster than words, and in the same order.
 
         Replacement scans are off: else ``from street_crimes`` would find the Python function of
         that name. Opening one takes a fifth of a second, most of it for ``spatial``: a step opens
@@ -123,6 +127,9 @@ class DuckDB(DuckDBResource):
         try:
             connection.load_extension(str(_extension("spatial")))
             connection.execute(sql("hexes/hex_id_at"))
+            for name, words in (("force_slug", FORCES), ("crime_type_name", CRIME_TYPES)):
+                quoted = ", ".join("'" + word.replace("'", "''") + "'" for word in sorted(words))
+                connection.execute(f"create type {name} as enum ({quoted})")
             yield connection
         finally:
             connection.close()
@@ -150,6 +157,10 @@ def atomic(path: Path) -> Iterator[Path]:
     Whoever reads ``path`` meanwhile, or after the writer was killed, reads what was there before.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*"):  # by writers that were killed
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > 24 * 3600:
+                left.unlink()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex}")
     try:
         yield temporary
@@ -241,6 +252,13 @@ class Lake:
                     shutil.copyfile(path, name)
         return Lake(folder)
 
+    def files(self) -> Iterator[tuple[str, int, int]]:
+        """Each partition's file: its place below the root, its bytes, when it was written (ns)."""
+        for table in TABLES:
+            for path in self.root.glob(_pattern(table)):
+                found = path.stat()
+                yield str(path.relative_to(self.root)), found.st_size, found.st_mtime_ns
+
     def _folder_of_links(self, connection: duckdb.DuckDBPyConnection) -> Path:
         """A folder beside the lake that is gone when the connection is."""
         parent = self.root.with_name(f".{self.root.name}-in-use")
@@ -265,6 +283,10 @@ class Lake:
             {"path": str(self.require(table, partition))},
         ).fetchone()
         return json.loads(found[0]) if found else {}
+
+    def sha256(self, table: str, partition: Partition | None = None) -> str:
+        """The SHA-256 of a partition's file, which is its data version."""
+        return _sha256(self.require(table, partition))[0]
 
     def view(
         self,

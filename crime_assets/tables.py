@@ -222,11 +222,13 @@ HOTSPOT_SUMMARY = _table(
     complete  boolean  all months of the window are there; if not, it is not ranked
     reason  varchar  why it is not complete
     crimes  bigint  crimes in the scope's cells in the window
-    captured  double  share of them in the hotspots
+    captured  double  share of them (of the harm, for Crime harm) in the hotspots
     jaccard  double  hotspots shared with the window before / hotspots of either; null if that \
 one is not complete
-    gini  double  Gini coefficient of the crimes over all cells of the scope, empty ones included
-    modified_gini  double  (gini - g) / (1 - g), g the Gini that a Poisson with the same mean has
+    gini  double  Gini coefficient of the crimes (or harm) over all cells of the scope, empty ones \
+included
+    modified_gini  double  (gini - g) / (1 - g), g the Gini that a Poisson with the same mean has; \
+null for Crime harm
     tie_band  integer  cells with the k-th score where not all of them fit; else 0
     """,
 )

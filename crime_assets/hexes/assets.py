@@ -15,7 +15,7 @@ from crime_assets.hexes.study_area import (
     make_hex_cells,
     make_scopes,
 )
-from crime_assets.lake import DuckDB, Lake, create
+from crime_assets.lake import DuckDB, Lake, MissingPartition, create
 from crime_assets.partitions import SAME_MONTH, months, months_back, window
 from crime_assets.publication import (
     AuditFailed,
@@ -27,11 +27,12 @@ from crime_assets.publication import (
     table_metadata,
     total,
 )
-from crime_assets.register import ALL_CRIME
+from crime_assets.register import ALL_CRIME, CRIME_TYPES
 from crime_assets.settings import Settings
 from crime_assets.sources.assets import coverage, street_crimes
 from crime_assets.sources.boundaries import load_force_areas, load_lsoas, load_scope_polygons
 from crime_assets.tables import (
+    COVERAGE,
     HEX_CELLS,
     HEX_COUNTS,
     HOTSPOT_FREQUENCY,
@@ -47,12 +48,27 @@ GROUP = "hexes"
 
 
 def _view_months(
-    lake: Lake, connection: duckdb.DuckDBPyConnection, table: str, month: str, count: int
+    lake: Lake, connection: duckdb.DuckDBPyConnection, month: str, **tables: int
 ) -> None:
-    """Let ``table`` be the ``count`` months to ``month``; only the last of them must be there."""
-    lake.require(table, {"month": month})
-    partitions = [{"month": m} for m in months_back(month, count)]
-    lake.view(connection, table, partitions, skip_missing=True)
+    """Let ``coverage`` and the named tables be views of the months to ``month``, so many of each.
+
+    ``coverage`` says which months there are: before the first, nothing is expected. Of each month
+    that it has, the other tables must be there, counted under that very coverage; else a short
+    window would pass for a full one. Raises :class:`MissingPartition` that names the month.
+    """
+    lake.require(COVERAGE.name, {"month": month})
+    for table, count in tables.items():
+        partitions = [{"month": m} for m in months_back(month, count)]
+        covered = [p for p in partitions if lake.has(COVERAGE.name, p)]
+        if table in (HEX_COUNTS.name, SNAP_COUNTS.name):
+            for partition in covered:
+                told = lake.provenance(connection, table, partition).get("coverage")
+                if told and told != lake.sha256(COVERAGE.name, partition):
+                    raise MissingPartition(
+                        f"{table} {partition['month']} was counted before coverage changed: "
+                        f"materialise {table} of {partition['month']} again"
+                    )
+        lake.view(connection, table, covered)
 
 
 def _view_street_crimes(
@@ -185,6 +201,8 @@ def scope_cells(
 
     def publish(connection: duckdb.DuckDBPyConnection, _: dict[str, str]) -> Result:
         _make_scopes(connection, lake, settings)
+        connection.execute("drop table scopes")
+        lake.view(connection, "scopes")  # as published, not as made here
         audit(connection, "hexes/audits/cells_match_scopes")
         published = lake.publish(connection, "scope_cells", SCOPE_CELLS.name)
         metadata = table_metadata(connection, "scope_cells", published)
@@ -233,7 +251,10 @@ def hex_counts(
                 "again",
                 **figures,
             )
-        published = lake.publish(connection, "hex_counts", HEX_COUNTS.name, partition)
+        counted_under = {"coverage": lake.sha256(COVERAGE.name, partition)}
+        published = lake.publish(
+            connection, "hex_counts", HEX_COUNTS.name, partition, counted_under
+        )
         metadata = table_metadata(connection, "hex_counts", published) | figures
         return Result(published.sha256, metadata, {"nothing_lost": figures})
 
@@ -273,7 +294,10 @@ def snap_counts(
             raise AuditFailed(
                 "nothing_lost", f"{in_grid:,} crimes in the grid, but {counted:,} counted"
             )
-        published = lake.publish(connection, "snap_counts", SNAP_COUNTS.name, partition)
+        counted_under = {"coverage": lake.sha256(COVERAGE.name, partition)}
+        published = lake.publish(
+            connection, "snap_counts", SNAP_COUNTS.name, partition, counted_under
+        )
         figures = {
             "crimes": counted,
             "snap_points": total(
@@ -340,7 +364,7 @@ def reconciliation(
         HOTSPOTS,
         group=GROUP,
         statements=ranking.HOTSPOT_STATEMENTS,
-        constants=(NATION_K, SHARE),
+        constants=CRIME_TYPES,
         partitions_def=months,
         deps=[
             dg.AssetDep(hex_counts, partition_mapping=window(11)),
@@ -351,7 +375,7 @@ def reconciliation(
         ],
         audits={
             "ranks_are_whole": "Each ranking has ranks 1 to n, n at most k, each cell once.",
-            "no_cold_hotspot": "Each hotspot has a crime, and as many as its scope's counts say.",
+            "no_cold_hotspot": "Each hotspot has crimes, as many as its cell in the window.",
         },
     )
 )
@@ -372,8 +396,15 @@ def hotspots(
     def publish(connection: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
         month = partition["month"]
         weights = ranking.read_weights(settings.weights)
-        for table in ("coverage", "hex_counts", "snap_counts"):
-            _view_months(lake, connection, table, month, ranking.LONGEST_WINDOW)
+        window_months = ranking.LONGEST_WINDOW
+        _view_months(
+            lake,
+            connection,
+            month,
+            coverage=window_months,
+            hex_counts=window_months,
+            snap_counts=window_months,
+        )
         lake.view(connection, "scopes")
         lake.view(connection, "scope_cells")
         ranking.rank_hotspots(connection, month, weights)
@@ -383,7 +414,12 @@ def hotspots(
             m=month,
         )
         audit(connection, "hexes/audits/ranks_are_whole")
-        audit(connection, "hexes/audits/no_cold_hotspot", month=month)
+        audit(
+            connection,
+            "hexes/audits/no_cold_hotspot",
+            month=month,
+            third_month=months_back(month, 3)[0],
+        )
         published = lake.publish(connection, "hotspots", HOTSPOTS.name, partition)
         metadata = table_metadata(connection, "hotspots", published) | _ranking_metadata(
             connection, month
@@ -430,6 +466,7 @@ def _ranking_metadata(connection: duckdb.DuckDBPyConnection, month: str) -> dict
         HOTSPOT_SUMMARY,
         group=GROUP,
         statements=ranking.SUMMARY_STATEMENTS,
+        constants=CRIME_TYPES,
         partitions_def=months,
         deps=[
             dg.AssetDep(hotspots, partition_mapping=window(1)),
@@ -439,8 +476,8 @@ def _ranking_metadata(connection: duckdb.DuckDBPyConnection, month: str) -> dict
             scope_cells,
         ],
         audits={
-            "shares_are_shares": "Captured, Jaccard and Gini lie from 0 to 1, modified Gini is at "
-            "most Gini; an incomplete window says why."
+            "shares_are_shares": "Captured, Jaccard and Gini lie from 0 to 1; an incomplete "
+            "window says why, a complete one has its figures."
         },
     )
 )
@@ -458,9 +495,15 @@ def hotspot_summary(
 
     def publish(connection: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
         month = partition["month"]
-        _view_months(lake, connection, "coverage", month, ranking.LONGEST_WINDOW + 1)
-        _view_months(lake, connection, "hex_counts", month, ranking.LONGEST_WINDOW)
-        _view_months(lake, connection, "hotspots", month, 2)
+        window_months = ranking.LONGEST_WINDOW
+        _view_months(
+            lake,
+            connection,
+            month,
+            coverage=window_months + 1,
+            hex_counts=window_months,
+            hotspots=2,
+        )
         lake.view(connection, "scopes")
         lake.view(connection, "scope_cells")
         ranking.summarise_hotspots(connection, month, ranking.read_weights(settings.weights))
@@ -482,6 +525,7 @@ def hotspot_summary(
         HOTSPOT_FREQUENCY,
         group=GROUP,
         statements=ranking.FREQUENCY_STATEMENTS,
+        constants=CRIME_TYPES,
         partitions_def=months,
         deps=[
             dg.AssetDep(hotspots, partition_mapping=window(35)),
@@ -510,8 +554,8 @@ def hotspot_frequency(
 
     def publish(connection: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
         month = partition["month"]
-        for table in ("coverage", "hotspots"):
-            _view_months(lake, connection, table, month, ranking.FREQUENCY_MONTHS)
+        span = ranking.FREQUENCY_MONTHS
+        _view_months(lake, connection, month, coverage=span, hotspots=span)
         lake.view(connection, "scopes")
         lake.view(connection, "scope_cells")
         ranking.count_frequency(connection, month, ranking.read_weights(settings.weights))

@@ -23,6 +23,8 @@ from crime_assets.register import ALL_CRIME, CRIME_TYPES
 CRIME_HARM = "Crime harm"
 LONGEST_WINDOW = 12
 FREQUENCY_MONTHS = 36
+MOST_THOUSANDTHS = 10**9
+"""A million a crime: sums over a cell's crimes then fit an integer of 64 bits."""
 
 HOTSPOT_STATEMENTS = (
     "hexes/complete_windows",
@@ -52,8 +54,11 @@ def read_weights(path: str | None) -> Weights:
         return {}
     if not Path(path).exists():
         raise WeightsError(f"CRIME_WEIGHTS {path}: there is no such file")
-    with Path(path).open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise WeightsError(f"CRIME_WEIGHTS {path}: no CSV file in UTF-8 ({error})") from error
     if not rows or not {"crime_type", "weight"} <= set(rows[0]):
         raise WeightsError(f"CRIME_WEIGHTS {path}: it needs a header crime_type,weight and rows")
     weights: Weights = {}
@@ -63,14 +68,19 @@ def read_weights(path: str | None) -> Weights:
                 f"CRIME_WEIGHTS {path}, line {line}: police.uk has no crime type "
                 f"{row['crime_type']!r}; it has {', '.join(CRIME_TYPES)}"
             )
+        if row["crime_type"] in weights:
+            raise WeightsError(
+                f"CRIME_WEIGHTS {path}, line {line}: {row['crime_type']} has a weight already"
+            )
         try:
-            thousandths = Decimal(row["weight"]) * 1000
+            thousandths = Decimal(row["weight"] or "nan") * 1000
         except InvalidOperation:
             thousandths = Decimal("nan")
-        if not thousandths.is_finite() or thousandths < 0 or thousandths % 1:
+        in_range = thousandths.is_finite() and 0 <= thousandths <= MOST_THOUSANDTHS
+        if not in_range or thousandths % 1:
             raise WeightsError(
                 f"CRIME_WEIGHTS {path}, line {line}: the weight {row['weight']!r} is no number "
-                "from 0 up with at most three decimals"
+                "from 0 to a million with at most three decimals"
             )
         weights[row["crime_type"]] = int(thousandths)
     return weights

@@ -28,7 +28,7 @@ generalised boundaries, clipped to the coast, would give 1,468 or 1,455."""
 
 NATION = "england-and-wales"
 STUDY_AREA = "study-area"
-"""What takes the nation's place where not all 43 territorial forces have a cell."""
+"""What takes the nation's place where not all 43 territorial forces are here."""
 
 CELLS_SQL = (
     "hexes/centre_rows",
@@ -106,19 +106,31 @@ def make_scopes(
     """Make the temporary tables ``scope_cells`` and ``scopes``; needs ``hex_cells``.
 
     ``force_table`` has the columns ``code``, ``force`` and ``geometry``, ``polygon_table`` has
-    ``code`` (the scope's name) and ``geometry``, in EPSG:27700. The nation is called
-    :data:`NATION` and has :data:`NATION_K` hotspots where all 43 territorial forces have a cell;
-    otherwise it is :data:`STUDY_AREA`, with :data:`SHARE` of the cells whose centre lies in an
-    LSOA. ``scope_cells`` is ordered by scope and ``hex_id``; ``scopes``: the nation, then forces,
+    ``code`` (the scope's name) and ``geometry``, in EPSG:27700. A force of which less than half
+    lies in the LSOAs is no scope. The nation is called :data:`NATION` and has :data:`NATION_K`
+    hotspots where all 43 territorial forces are here; otherwise it is :data:`STUDY_AREA`, with
+    :data:`SHARE` of the cells whose centre lies in an LSOA. ``scope_cells`` is ordered by scope and ``hex_id``; ``scopes``: the nation, then forces,
     then polygons, by name.
 
     Raises :class:`~crime_assets.sources.boundaries.BoundaryError` where a polygon's name is, but
     for case and punctuation, that of a force, of the nation or of another polygon, or where a
     polygon holds the centre of no cell of the study area.
     """
-    # a file of all forces may lie over the LSOAs of one: only what has a cell is ranked
-    here = "select force from hex_cells where force is not null"
-    forces = {f for (f,) in connection.execute(f"{here} group by force").fetchall()}
+    # a file of all forces may lie over the LSOAs of a few: a force of which the smaller part is
+    # here would be ranked as if it were whole
+    connection.execute(
+        f"""
+        create or replace temp table forces_here as
+        select area.force
+        from {force_table} as area
+        inner join hex_cells as cell on area.force = cell.force
+        group by area.force, st_area(area.geometry)
+        having count(cell.lsoa21cd) * $cell_area >= 0.5 * st_area(area.geometry)
+        """,
+        {"cell_area": float(CELL_AREA_M2)},
+    )
+    here = "select force from forces_here"
+    forces = {f for (f,) in connection.execute(here).fetchall()}
     whole_nation = forces.issuperset(force_slugs(kinds=("territorial",)))
     nation = NATION if whole_nation else STUDY_AREA
     areas = f"""
@@ -141,6 +153,7 @@ def make_scopes(
             share=SHARE,
             cell_area_m2=float(CELL_AREA_M2),
         )
+    connection.execute("drop table forces_here")
     empty = connection.execute(
         "select scope from scopes where kind = 'polygon' and cells = 0 order by scope"
     ).fetchall()

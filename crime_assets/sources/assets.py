@@ -22,7 +22,7 @@ from crime_assets.publication import (
 )
 from crime_assets.register import CRIME_TYPES, FORCES
 from crime_assets.settings import Settings
-from crime_assets.sources.police_uk import PoliceUkArchive, SourceError, UnknownMonth
+from crime_assets.sources.police_uk import HEADER, PoliceUkArchive, SourceError, UnknownMonth
 from crime_assets.sources.street_crimes import read_crimes, read_member, write_member
 from crime_assets.tables import COVERAGE, REJECTED_CRIMES, STREET_CRIMES
 
@@ -49,6 +49,14 @@ def _raw_path(settings: Settings, partition: dict[str, str]) -> Path:
         kinds={"csv", "python"},
         version="1",
         partitions_def=months_x_forces,
+        metadata={
+            "dagster/column_schema": dg.TableSchema(
+                [
+                    dg.TableColumn(name, "text", description="as published")
+                    for name in HEADER.split(",")
+                ]
+            )
+        },
         audits={
             "file_is_whole": "The file is UTF-8 text under the header of a street-crime file, "
             "once; what was written reads back as what was published."
@@ -80,6 +88,7 @@ def street_crimes_csv(
         return Result(
             data_version=member.sha256,
             metadata={
+                "dagster/partition_row_count": max(0, len(member.content.splitlines()) - 1),
                 "status": "published" if member.published else "not_published",
                 "release": member.release,
                 "newest_release": member.newest_release,
@@ -161,6 +170,8 @@ def street_crimes(
             "located": counts.located,
             "rejected": counts.rejected,
         }
+        # two files, two moves: whoever is killed between them leaves rejected lines that are newer
+        # than the crimes; making the partition again mends it
         rejected = lake.publish(connection, "rejected_crimes", REJECTED_CRIMES.name, partition)
         published = lake.publish(
             connection, "street_crimes", STREET_CRIMES.name, partition, provenance

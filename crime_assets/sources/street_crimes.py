@@ -40,7 +40,8 @@ class ReadCounts:
 def write_member(path: Path, member: Member) -> int:
     """Keep a member as ``path``, compressed; returns the bytes written.
 
-    The same member gives the same bytes. What a zip held deflated is kept as it was. Raises
+    The same member of the same kind of archive gives the same bytes: what a zip held deflated is
+    kept as it was. Raises
     :class:`SourceError`, and keeps what was there, where the file does not read back.
     """
     origin = json.dumps({name: getattr(member, name) for name in _ORIGIN}, sort_keys=True).encode()

@@ -8,6 +8,8 @@ import hashlib
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import dagster as dg
 import duckdb
@@ -44,6 +46,16 @@ def create_view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table)
         )
 
 
+@contextmanager
+def _gone_on_error(folder: Path) -> Iterator[None]:
+    """Remove ``folder`` where what is done meanwhile fails."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
@@ -57,6 +69,14 @@ def _quoted(text: str) -> str:
         version=code_version(["warehouse/hotspot_places"], TABLES),
         deps=[name for name in TABLES if name not in _TABLES_WITHOUT_ASSET],
         audits={"views_answer": "Each view can be read, read-only."},
+        metadata={
+            "dagster/column_schema": dg.TableSchema(
+                [
+                    dg.TableColumn("name", "varchar", description="of a view"),
+                    dg.TableColumn("row", "varchar", description="what a row of the view is"),
+                ]
+            )
+        },
     )
 )
 def warehouse(
@@ -75,8 +95,10 @@ def warehouse(
     def publish(_: duckdb.DuckDBPyConnection, __: dict[str, str]) -> Result:
         path = settings.data_dir / "crime.duckdb"
         generations = settings.data_dir / "crime.files"
-        with atomic(path) as temporary:
-            frozen = lake.freeze(generations / uuid.uuid4().hex)
+        generation = generations / uuid.uuid4().hex
+        generation.mkdir(parents=True)
+        with atomic(path) as temporary, _gone_on_error(generation):
+            frozen = lake.freeze(generation)
             with duckdb.connect(str(temporary)) as connection:
                 for table in TABLES.values():
                     create_view(connection, frozen, table)
@@ -92,6 +114,7 @@ def warehouse(
                         raise AuditFailed("views_answer", f"{name}: {error}") from error
                     rows[name] = found[0] if found else 0
                 metadata = {
+                    "dagster/row_count": len(rows),
                     "file": dg.MetadataValue.path(str(path)),
                     "tables": preview(
                         connection,
@@ -103,7 +126,7 @@ def warehouse(
         # who has the database of before open may still read it
         for old in sorted(generations.iterdir(), key=lambda g: g.stat().st_mtime)[:-2]:
             shutil.rmtree(old, ignore_errors=True)
-        version = hashlib.sha256(repr(sorted(rows.items())).encode()).hexdigest()
+        version = hashlib.sha256(repr(sorted(frozen.files())).encode()).hexdigest()
         return Result(version, metadata, {"views_answer": rows})
 
     yield from publish_each(context, engine, publish)

@@ -116,12 +116,13 @@ BREAKAGES = {
         "update hotspots set score = 0",
         "update hotspots set crimes = crimes + 1 where window_months = 1",
         "update hotspots set hex_id = 8 where window_months = 1",
+        "update hotspots set crimes = crimes + 1 where window_months = 12",
+        "delete from hex_counts where month = '2025-11'",
     ],
     "shares_are_shares": [
         "update hotspot_summary set captured = 1.01",
         "update hotspot_summary set jaccard = -0.1",
         "update hotspot_summary set gini = 1.5, modified_gini = 1",
-        "update hotspot_summary set modified_gini = gini + 0.01",
         "update hotspot_summary set reason = 'why' where complete",
         "update hotspot_summary set captured = null where crimes > 0",
     ],
@@ -136,7 +137,9 @@ BREAKAGES = {
 
 
 def parameters(check: str) -> dict[str, str]:
-    return {"month": MONTH} if "$month" in sql(f"hexes/audits/{check}") else {}
+    text = sql(f"hexes/audits/{check}")
+    given = {"month": MONTH, "third_month": months_back(MONTH, 3)[0]}
+    return {name: value for name, value in given.items() if f"${name}" in text}
 
 
 def test_every_audit_has_a_case_that_breaks_it() -> None:

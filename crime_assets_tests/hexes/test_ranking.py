@@ -49,7 +49,9 @@ def brute_force_hotspots(
         by_type = {t: c.groupby("hex_id").crimes.sum() for t, c in inside.groupby("crime_type")}
         by_type[ALL_CRIME] = inside.groupby("hex_id").crimes.sum()
         for scope in scopes.itertuples():
-            if not set(scope.forces) <= forces or (scope.kind == "nation" and not forces):
+            if not set(scope.forces) <= forces:
+                continue
+            if scope.kind == "nation" and not all(present(coverage, [m]) for m in months):
                 continue
             for crime_type in [*TYPES_IN_USE, ALL_CRIME]:
                 scores = by_type.get(crime_type, pd.Series(dtype=int))
@@ -397,6 +399,10 @@ def test_harm_ranks_by_the_sum_of_weights(
         ("crime_type,weight\nRobbery,much\n", "line 2: the weight 'much' is no number"),
         ("crime_type,weight\nRobbery,-1\n", "line 2: the weight '-1' is no number"),
         ("crime_type,weight\nRobbery,0.0001\n", "at most three decimals"),
+        ("crime_type,weight\nRobbery\n", "line 2: the weight None is no number"),
+        ("crime_type,weight\nRobbery,1e400\n", "line 2: the weight '1e400' is no number"),
+        ("crime_type,weight\nRobbery,nan\n", "line 2: the weight 'nan' is no number"),
+        ("crime_type,weight\nRobbery,1\nRobbery,2\n", "line 3: Robbery has a weight already"),
         ("type,harm\nRobbery,1\n", "it needs a header crime_type,weight"),
     ],
 )

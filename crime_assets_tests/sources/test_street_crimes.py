@@ -20,7 +20,7 @@ import pytest
 
 from crime_assets.hexes import grid
 from crime_assets.lake import DuckDB
-from crime_assets.sources.police_uk import Member, PoliceUkArchive, SourceError
+from crime_assets.sources.police_uk import HEADER, Member, PoliceUkArchive, SourceError
 from crime_assets.sources.street_crimes import read_crimes, read_member, write_member
 from crime_assets_tests.sources.archives import crime, member_name, street_csv, write_zip
 
@@ -265,3 +265,27 @@ def test_no_line_of_the_real_archives_is_lost(
     assert rows > 1_300_000
     assert kept + rejected == rows
     assert rejected == 0
+
+
+def test_the_national_grid_is_that_of_the_epsg_codes_to_the_last_bit() -> None:
+    points = np.random.default_rng(5).uniform((-8.7, 49.8), (1.8, 60.9), (20_000, 2)).round(6)
+    lines = [
+        f"{'a' * 64},2025-01,Kent Police,Kent Police,{x:.6f},{y:.6f},On or near Road,"
+        "E01000001,Kent 001A,Burglary,,"
+        for x, y in points
+    ]
+    content = "\n".join([HEADER, *lines, ""]).encode()
+    with DuckDB(threads=1).get_connection() as connection:
+        assert read_crimes(connection, content, "2025-01").kept == len(points)
+        different = connection.execute(
+            """
+            select count(*) from (
+                select easting, northing, st_transform(
+                    st_point(longitude, latitude), 'EPSG:4326', 'EPSG:27700', always_xy := true
+                ) as place
+                from street_crimes
+            )
+            where easting <> st_x(place) or northing <> st_y(place)
+            """
+        ).fetchone()
+    assert different == (0,)

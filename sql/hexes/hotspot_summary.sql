@@ -100,8 +100,13 @@ select
     (captured.score / concentration.total_score)::double as captured,
     if(ranking.complete and before.complete, shared.jaccard, null) as jaccard,
     concentration.gini,
-    (concentration.gini - poisson_gini(concentration.mean_score))
-    / (1 - poisson_gini(concentration.mean_score)) as modified_gini,
+    -- crimes may be a Poisson, a sum of weights is none
+    if(
+        ranking.crime_type = 'Crime harm',
+        null,
+        (concentration.gini - poisson_gini(concentration.mean_score))
+        / (1 - poisson_gini(concentration.mean_score))
+    ) as modified_gini,
     if(ranking.complete, coalesce(concentration.tie_band, 0), null) as tie_band
 from complete_windows as ranking
 left join complete_windows as before

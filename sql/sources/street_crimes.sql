@@ -1,12 +1,19 @@
 -- street_crimes: from published_lines. One row is one crime, typed and located.
 -- A point repeats, so only distinct points are transformed to the British National Grid; PROJ's
--- default transformation, not OSTN15, since the published grid uses it.
+-- default transformation, not OSTN15, since the published grid uses it. It is EPSG:4326 to
+-- EPSG:27700 to the last bit, spelled out: PROJ looks a code up anew for each statement, which
+-- takes longer than to transform a month of a force.
 with snap_point as (
     select
         longitude,
         latitude,
         st_transform(
-            st_point(longitude, latitude), 'EPSG:4326', 'EPSG:27700', always_xy := true
+            st_point(longitude, latitude),
+            '+proj=longlat +datum=WGS84 +no_defs',
+            '+proj=tmerc +lat_0=49 +lon_0=-2 +k=0.9996012717 +x_0=400000 +y_0=-100000 '
+            || '+ellps=airy +towgs84=446.448,-125.157,542.06,0.15,0.247,0.842,-20.489 '
+            || '+units=m +no_defs',
+            always_xy := true
         ) as place
     from (
         select distinct

@@ -12,7 +12,6 @@ where
     captured not between 0 and 1
     or jaccard not between 0 and 1
     or gini not between 0 and 1
-    or modified_gini > gini
     or complete <> (reason is null)
     or (complete and crimes > 0 and (captured is null or gini is null))
 order by
