@@ -45,7 +45,7 @@ def figures(run: Run) -> list[Figure]:
 
     laid = measure(lay_the_grid)
     counted = measure(count_into_cells, run.rounds)
-    joined = measure(join_with_geopandas)
+    joined = measure(join_with_geopandas, run.rounds)
     grouped = measure(load_and_group, run.rounds)
     snapped = measure(count_snap_points)
     one_month = measure(rank_one_month, run.rounds)
@@ -95,7 +95,7 @@ def figures(run: Run) -> list[Figure]:
             "load all crimes and group them by month, type and cell, in one query",
             grouped["group"],
             reference=grouped["scan"],
-            reference_is="scan of the three columns into memory",
+            reference_is="DuckDB's count of the three columns, in one query",
             most=10,
         ),
         Figure(
@@ -297,7 +297,7 @@ def count_into_cells(folder: str, share: float, rounds: int) -> dict[str, Any]:
     return {**times, "rows": found[0] if found else 0, "files": len(nation.files)}
 
 
-def join_with_geopandas(folder: str, share: float) -> dict[str, Any]:
+def join_with_geopandas(folder: str, share: float, rounds: int) -> dict[str, Any]:
     """Load the points of the last month, join them to hexagons with GeoPandas, and count."""
     import geopandas
     import shapely
@@ -317,25 +317,26 @@ def join_with_geopandas(folder: str, share: float) -> dict[str, Any]:
                 cells, geometry=shapely.polygons(corners(cells["hex_id"])), crs="EPSG:27700"
             )
             assert hexagons.sindex is not None  # made here, not in each join
-        with seconds_into(each):
-            crimes = connection.execute(
-                "select force, crime_type, easting, northing from street_crimes "
-                "where easting is not null"
-            ).df()
-            points = geopandas.GeoDataFrame(
-                crimes[["force", "crime_type"]],
-                geometry=geopandas.points_from_xy(crimes["easting"], crimes["northing"]),
-                crs="EPSG:27700",
-            )
-            joined = points.sjoin(hexagons, predicate="within")
-            counts = joined.groupby(["force", "crime_type", "hex_id"]).size()
+        for _ in range(rounds + 1):
+            with seconds_into(each):
+                crimes = connection.execute(
+                    "select force, crime_type, easting, northing from street_crimes "
+                    "where easting is not null"
+                ).df()
+                points = geopandas.GeoDataFrame(
+                    crimes[["force", "crime_type"]],
+                    geometry=geopandas.points_from_xy(crimes["easting"], crimes["northing"]),
+                    crs="EPSG:27700",
+                )
+                joined = points.sjoin(hexagons, predicate="within")
+                counts = joined.groupby(["force", "crime_type", "hex_id"]).size()
         rows, in_cells = connection.execute(
             "select count(*), count(cell.hex_id) from street_crimes as crime "
             "left join hex_cells as cell on crime.hex_id = cell.hex_id"
         ).fetchone() or (0, 0)
     if abs(int(counts.sum()) - in_cells) > 0.0001 * rows:  # a point on an edge is within none
         raise AssertionError(f"GeoPandas finds {counts.sum():,} crimes in cells, not {in_cells:,}")
-    return {"once": once[0], "each": each[0], "rows": rows, "month": month}
+    return {"once": once[0], "each": min(each), "rows": rows, "month": month}
 
 
 def load_and_group(folder: str, share: float, rounds: int) -> dict[str, Any]:
@@ -352,7 +353,9 @@ def load_and_group(folder: str, share: float, rounds: int) -> dict[str, Any]:
 
         def scan() -> None:
             _view_crimes(nation, connection, nation.months)
-            _scan_into_memory(connection, "street_crimes", "month", "crime_type", "hex_id")
+            connection.execute(
+                "select count(month), count(crime_type), count(hex_id) from street_crimes"
+            ).fetchall()
 
         return by_turns(rounds, scan=scan, group=group)
 

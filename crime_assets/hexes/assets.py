@@ -182,7 +182,7 @@ def scopes(
         SCOPE_CELLS,
         group=GROUP,
         statements=SCOPES_SQL,
-        deps=[hex_cells],
+        deps=[hex_cells, scopes],
         audits={
             "cells_match_scopes": "Each scope has as many cells as its row in `scopes` counts."
         },

@@ -109,8 +109,10 @@ def make_scopes(
     ``code`` (the scope's name) and ``geometry``, in EPSG:27700. A force of which less than half
     lies in the LSOAs is no scope. The nation is called :data:`NATION` and has :data:`NATION_K`
     hotspots where all 43 territorial forces are here; otherwise it is :data:`STUDY_AREA`, with
-    :data:`SHARE` of the cells whose centre lies in an LSOA. ``scope_cells`` is ordered by scope and ``hex_id``; ``scopes``: the nation, then forces,
-    then polygons, by name.
+    :data:`SHARE` of the cells whose centre lies in an LSOA.
+
+    ``scope_cells`` is ordered by scope and ``hex_id``, ``scopes`` by nation, forces, polygons and
+    by name.
 
     Raises :class:`~crime_assets.sources.boundaries.BoundaryError` where a polygon's name is, but
     for case and punctuation, that of a force, of the nation or of another polygon, or where a
