@@ -212,11 +212,11 @@ def test_counts_are_the_same_bytes_whatever_the_threads_and_the_order_of_the_cri
     digests = {}
     for threads in (1, 2, 8):
         for order in ("i", "hash(i)"):
-            with connect(threads) as connection:
+            with DuckDB(threads=threads).get_connection() as connection:
                 connection.execute(
                     "create temp table street_crimes as select "
-                    "concat('force-', hash(i) % 3) as force, "
-                    "concat('type ', hash(i, 1) % 3) as crime_type, "
+                    "['kent', 'essex', 'surrey'][1 + (hash(i) % 3)::int] as force, "
+                    "['Drugs', 'Burglary', 'Robbery'][1 + (hash(i, 1) % 3)::int] as crime_type, "
                     "if(i % 50 = 0, null, hash(i, 2) % 100000)::integer as hex_id "
                     f"from range(600000) as crime(i) order by {order}"
                 )
