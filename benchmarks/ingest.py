@@ -7,10 +7,12 @@ real archives are measured beside it where a folder of them is given.
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 import tempfile
 import time
 import zipfile
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -113,7 +115,7 @@ def write_archive(nation: Nation) -> Path:
 
 def read_archive(archive_folder: str, folder: str, rounds: int) -> dict[str, Any]:
     """Read an archive into street crimes, as the two assets do, and with DuckDB's read_csv."""
-    engine = DuckDB()
+    engine = DuckDB(threads=os.cpu_count() or 1)
     newest = max(Path(archive_folder).glob("*.zip"))
     with tempfile.TemporaryDirectory(dir=folder) as working, zipfile.ZipFile(newest) as archive:
         names = [n for n in sorted(archive.namelist()) if n.endswith("-street.csv")]
@@ -124,7 +126,7 @@ def read_archive(archive_folder: str, folder: str, rounds: int) -> dict[str, Any
         members = [(name[:7], name[16 : -len("-street.csv")]) for name in names]
         lake = Lake(work / "lake")
         with (
-            engine.get_connection() as database,
+            engine.get_connection(workers=engine.threads) as database,
             ThreadPoolExecutor(engine.threads) as pool,
         ):
 
@@ -201,13 +203,14 @@ def ingest_through_dagster(folder: str, share: float) -> dict[str, Any]:
         (Path(data) / "instance").mkdir()
         with dg.DagsterInstance.local_temp(f"{data}/instance") as instance:
             seconds = 0.0
+            step_ms: Counter[str] = Counter()
             for month in nation.months[-MONTHS:]:
                 first, last = (
                     dg.MultiPartitionKey({"month": month, "force": force})
                     for force in (nation.forces[0], nation.forces[-1])
                 )
                 started = time.perf_counter()
-                job.execute_in_process(
+                result = job.execute_in_process(
                     instance=instance,
                     tags={
                         ASSET_PARTITION_RANGE_START_TAG: first,
@@ -216,10 +219,14 @@ def ingest_through_dagster(folder: str, share: float) -> dict[str, Any]:
                     run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
                 )
                 seconds += time.perf_counter() - started
+                for event in result.all_events:
+                    if event.is_step_success and event.step_key:
+                        step_ms[event.step_key] += event.step_success_data.duration_ms
         lake = Lake(Path(data) / "lake")
         partitions = [p for p in nation.files if p["month"] in nation.months[-MONTHS:]]
         with duckdb.connect() as connection:
             lake.view(connection, "street_crimes", partitions)
             found = connection.execute("select count(*) from street_crimes").fetchone()
         shutil.rmtree(lake.root)
-    return {"seconds": seconds, "rows": found[0] if found else 0}
+    steps = {step: duration / 1000 for step, duration in step_ms.items()}
+    return {"seconds": seconds, "steps": steps, "rows": found[0] if found else 0}
