@@ -58,14 +58,34 @@ def centres(hex_id: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]
 
     Raises ``ValueError`` for an id outside 0 .. 3,609,803.
     """
-    ids = np.asarray(hex_id)
-    if ids.size and (ids.min() < 0 or ids.max() >= CELLS):
-        raise ValueError(f"ids {ids.min()} .. {ids.max()} are not all in 0 .. {CELLS - 1}")
+    ids = _known(np.asarray(hex_id))
     lattice, within = np.divmod(ids, LATTICE_CELLS)
     i, j = np.divmod(within, ROWS)
     easting = ORIGIN_EASTING_M + 300.0 * lattice + COLUMN_STEP_M * i
     northing = ORIGIN_NORTHING_M + 100.0 * np.sqrt(3.0) * lattice + ROW_STEP_M * j
     return easting, northing
+
+
+def _known(ids: NDArray) -> NDArray:
+    if ids.size and (ids.min() < 0 or ids.max() >= CELLS):
+        raise ValueError(f"ids {ids.min()} .. {ids.max()} are not all in 0 .. {CELLS - 1}")
+    return ids
+
+
+def neighbours(hex_id: ArrayLike) -> NDArray[np.int64]:
+    """The six cells that share an edge with each cell: shape (..., 6); -1 outside the grid.
+
+    From the north, clockwise. ``hex_id`` is as for :func:`centres`, which raises alike.
+    """
+    ids = _known(np.asarray(hex_id, dtype=np.int64))[..., None]
+    lattice, within = np.divmod(ids, LATTICE_CELLS)
+    i, j = np.divmod(within, ROWS)
+    # an odd centre lies north-east of the even one with its column and row
+    column = i + np.where(lattice == 1, [0, 1, 1, 0, 0, 0], [0, 0, 0, 0, -1, -1])
+    row = j + np.where(lattice == 1, [1, 1, 0, -1, 0, 1], [1, 0, -1, -1, -1, 0])
+    other = np.where([False, True, True, False, True, True], 1 - lattice, lattice)
+    inside = (column >= 0) & (column < COLUMNS) & (row >= 0) & (row < ROWS)
+    return np.where(inside, other * LATTICE_CELLS + column * ROWS + row, -1)
 
 
 def corners(hex_id: ArrayLike) -> NDArray[np.float64]:

@@ -174,6 +174,73 @@ def test_an_id_outside_the_grid_is_refused() -> None:
         grid.centres([1, 3_609_804])
 
 
+def test_the_neighbours_of_a_cell_are_one_row_up_down_or_half_a_row_in_the_next_column() -> None:
+    # column 5, row 7 of the even lattice; the odd cell of that column and row lies north-east
+    even, odd = 5 * 1886 + 7, 1_804_902 + 5 * 1886 + 7
+    assert grid.neighbours(even).tolist() == [
+        even + 1, odd, odd - 1, even - 1, odd - 1886 - 1, odd - 1886,
+    ]  # fmt: skip
+    assert grid.neighbours(odd).tolist() == [
+        odd + 1, even + 1886 + 1, even + 1886, odd - 1, even, even + 1,
+    ]  # fmt: skip
+
+
+def outermost_cells() -> np.ndarray:
+    """The cells of the first and last column and row of both lattices."""
+    ids = np.arange(grid.CELLS).reshape(2, 957, 1886)
+    edges = (ids[:, [0, -1]], ids[:, :, [0, -1]])
+    return np.unique(np.concatenate([edge.ravel() for edge in edges]))
+
+
+def test_neighbours_lie_346_m_away_clockwise_from_the_north() -> None:
+    cells = np.random.default_rng(5).integers(0, grid.CELLS, 20_000)
+    around = grid.neighbours(cells)
+    assert around.shape == (20_000, 6)
+    there = around >= 0
+    assert there.mean() > 0.99
+    e, n = (np.broadcast_to(c[:, None], around.shape)[there] for c in grid.centres(cells))
+    east, north = grid.centres(around[there])
+    np.testing.assert_allclose(np.hypot(east - e, north - n), 346.41016, atol=1e-4)
+    bearing = np.rad2deg(np.arctan2(east - e, north - n)) % 360
+    clockwise = np.broadcast_to([0, 60, 120, 180, 240, 300], around.shape)[there]
+    np.testing.assert_allclose((bearing - clockwise + 180) % 360, 180, atol=1e-6)
+
+
+def test_a_neighbour_has_the_cell_as_its_neighbour_across_the_same_edge() -> None:
+    inside = np.random.default_rng(4).integers(0, grid.CELLS, 50_000)
+    cells = np.concatenate([inside, outermost_cells()])
+    around = grid.neighbours(cells)
+    for side in range(6):
+        there = around[:, side] >= 0
+        opposite = grid.neighbours(around[there, side])[:, (side + 3) % 6]
+        np.testing.assert_array_equal(opposite, cells[there])
+
+
+def test_beyond_the_edges_of_the_grid_there_is_no_neighbour() -> None:
+    # the first even cell has none to the west and none to the south
+    assert grid.neighbours(0).tolist() == [1, 1_804_902, -1, -1, -1, -1]
+    # the last odd one has none to the east and none to the north
+    assert grid.neighbours(3_609_803).tolist() == [-1, -1, -1, 3_609_802, 1_804_901, -1]
+    # in either lattice: 957 cells have none to the north, 957 none to the south; the even ones of
+    # the lowest row none to the south-east and south-west, those of the westernmost column none to
+    # the south-west and north-west, the one in both counted once; the odd ones likewise
+    assert (grid.neighbours(outermost_cells()) == -1).sum() == 2 * (4 * 957 + 2 * 1886 - 1)
+
+
+def test_a_cell_has_a_neighbour_wherever_the_point_across_the_edge_has_a_cell() -> None:
+    cells = np.random.default_rng(6).integers(0, grid.CELLS, 5_000)
+    cells = np.concatenate([cells, outermost_cells()])
+    e, n = (c[:, None] for c in grid.centres(cells))
+    bearing = np.deg2rad([0, 60, 120, 180, 240, 300])
+    across = grid.hex_ids(e + 200 * ROOT_3 * np.sin(bearing), n + 200 * ROOT_3 * np.cos(bearing))
+    np.testing.assert_array_equal(grid.neighbours(cells), across)
+
+
+def test_the_neighbours_of_an_id_outside_the_grid_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"-1 \.\. 5 are not all in"):
+        grid.neighbours([5, -1])
+
+
 def test_a_cell_is_a_regular_hexagon_of_side_200_m() -> None:
     outline = grid.corners(1_000_000)
     sides = np.linalg.norm(np.roll(outline, -1, axis=0) - outline, axis=1)
