@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 PORT ?= 3000
+DATA ?= ../shared/data
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -21,7 +22,7 @@ LAKE := $(abspath $(CRIME_DATA_DIR))
 SETTINGS :=
 endif
 
-.PHONY: help setup demo dev test test-fast check bench docs lock format clean
+.PHONY: help setup demo dev test test-fast check bench docs leaderboards lock format clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -67,6 +68,9 @@ bench: setup ## Measure every figure that the project promises
 
 docs: setup ## Build the documentation, strictly, into site/
 	@DISABLE_MKDOCS_2_WARNING=true NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+leaderboards: setup ## Measure the baselines on the real data in DATA, and write the docs' page of it
+	@$(BIN)/python docs/make_leaderboards.py --data $(DATA) $(if $(WORK),--work $(WORK))
 
 lock: setup ## Lock the dependencies anew
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --upgrade \

@@ -18,10 +18,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import hexes, ingest, loading
+from benchmarks import forecasting, hexes, ingest, loading
 from benchmarks.measuring import Figure, Run
 
-GROUPS = {"loading": loading.figures, "ingest": ingest.figures, "hexes": hexes.figures}
+GROUPS = {
+    "loading": loading.figures,
+    "ingest": ingest.figures,
+    "hexes": hexes.figures,
+    "forecasting": forecasting.figures,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

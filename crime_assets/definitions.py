@@ -9,6 +9,7 @@ from __future__ import annotations
 import dagster as dg
 
 from crime_assets.automation.jobs import jobs
+from crime_assets.forecasting import assets as forecasting
 from crime_assets.hexes import assets as hexes
 from crime_assets.lake import DuckDB, Lake
 from crime_assets.publication import executor
@@ -27,7 +28,7 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
     """
     settings = settings or Settings.from_environment()
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([sources, hexes, warehouse]),
+        assets=dg.load_assets_from_modules([sources, hexes, forecasting, warehouse]),
         asset_checks=expectation_checks(),
         jobs=jobs,
         executor=executor,

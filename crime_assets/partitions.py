@@ -33,9 +33,13 @@ SAME_MONTH = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name=
 """From a table by month and force to one by month: all forces of the month."""
 
 
-def window(months_back: int) -> dg.TimeWindowPartitionMapping:
-    """The month itself and the ``months_back`` months before it."""
-    return dg.TimeWindowPartitionMapping(start_offset=-months_back, end_offset=0)
+def window(months_back: int, months_ahead: int = 0) -> dg.TimeWindowPartitionMapping:
+    """The month itself, the ``months_back`` before it and the ``months_ahead`` after it.
+
+    With -1 ahead the month itself is left out. Dagster leaves out, without a word, what lies before
+    the first month or has not come yet.
+    """
+    return dg.TimeWindowPartitionMapping(start_offset=-months_back, end_offset=months_ahead)
 
 
 def partition_of(key: str | None, definition: dg.PartitionsDefinition | None) -> dict[str, str]:
@@ -62,6 +66,20 @@ def key_of(partition: Mapping[str, str]) -> str | None:
 
 def months_back(month: str, count: int) -> list[str]:
     """The ``count`` months that end with ``month``, the earliest first (``2025-09`` ...)."""
+    last = _months_since_0(month)
+    return [_spelled(m) for m in range(last - count + 1, last + 1)]
+
+
+def months_after(month: str, count: int) -> list[str]:
+    """The ``count`` months after ``month``, the earliest first."""
+    last = _months_since_0(month)
+    return [_spelled(m) for m in range(last + 1, last + count + 1)]
+
+
+def _months_since_0(month: str) -> int:
     year, of_year = map(int, month.split("-"))
-    last = 12 * year + of_year - 1
-    return [f"{m // 12:04d}-{m % 12 + 1:02d}" for m in range(last - count + 1, last + 1)]
+    return 12 * year + of_year - 1
+
+
+def _spelled(months_since_0: int) -> str:
+    return f"{months_since_0 // 12:04d}-{months_since_0 % 12 + 1:02d}"

@@ -67,7 +67,7 @@ class Result:
 
 
 def asset_options(
-    name: str,
+    key: str | Sequence[str],
     *,
     row: str,
     group: str,
@@ -80,11 +80,13 @@ def asset_options(
 ) -> dict[str, Any]:
     """The arguments of ``@dg.asset`` that all assets have in common.
 
+    ``key`` is the asset's name, or its parts: ``["forecasts", "chance"]``.
     ``row`` says what a row is, ``audits`` maps the names of the checks that are judged before
     anything is published to what they promise.
     """
+    asset_key = dg.AssetKey(key)
     return {
-        "name": name,
+        "key": asset_key,
         "group_name": group,
         "owners": [OWNER],
         "kinds": kinds,
@@ -94,7 +96,9 @@ def asset_options(
         "backfill_policy": BACKFILL,
         "metadata": {"row": row, **(metadata or {})},
         "check_specs": [
-            dg.AssetCheckSpec(audit, asset=name, description=promise, partitions_def=partitions_def)
+            dg.AssetCheckSpec(
+                audit, asset=asset_key, description=promise, partitions_def=partitions_def
+            )
             for audit, promise in audits.items()
         ],
         **options,
@@ -102,14 +106,19 @@ def asset_options(
 
 
 def table_asset(
-    table: Table, *, statements: Sequence[str], constants: object = (), **options: Any
+    table: Table,
+    *,
+    statements: Sequence[str],
+    constants: object = (),
+    part: str | None = None,
+    **options: Any,
 ) -> dict[str, Any]:
-    """:func:`asset_options` of the asset that publishes ``table``.
+    """:func:`asset_options` of the asset that publishes ``table``, or ``part`` of it: one model.
 
     ``statements`` are the SQL files whose text, with ``constants``, is the code version.
     """
     return asset_options(
-        table.name,
+        [table.name, part] if part else table.name,
         row=table.row,
         kinds={"duckdb", "parquet"},
         version=code_version(statements, constants),

@@ -232,3 +232,84 @@ null for Crime harm
     tie_band  integer  cells with the k-th score where not all of them fit; else 0
     """,
 )
+
+FORECASTS = _table(
+    "forecasts",
+    "one unit (cell, LSOA, segment) and how hot a model says it will be after the cut-off",
+    "month model unit",
+    """
+    scope  varchar  as in hotspots, or a city
+    unit_id  varchar  the unit: a hex_id, an LSOA code, a segment
+    crime_type  varchar  as in hotspots
+    step  varchar  month or day
+    horizon_steps  integer  the forecast is for so many steps after the cut-off
+    rank  integer  1 is hottest; equal scores stand in order of the unit
+    score  double  higher is hotter; by it units are ranked (for units of unequal size it is the \
+score per mean area or length)
+    expected_crimes  double  crimes expected in the unit over the horizon; null where the model \
+only ranks
+    """,
+)
+
+EVALUATIONS = _table(
+    "evaluations",
+    "one figure by which a model's forecast of one cut-off is judged by what then happened",
+    "month model unit",
+    """
+    scope  varchar  as in forecasts
+    crime_type  varchar  as in forecasts
+    step  varchar  month or day
+    horizon_steps  integer  steps after the cut-off that it is judged on, taken together
+    split  varchar  time: the forecast was made from steps up to the cut-off alone
+    metric  varchar  such as hit_rate, pai, pei_star, auroc; defined in the reference of the API
+    coverage  double  share of the area (or street length) that is taken, 0 to 1; null where the \
+metric has none
+    value  double  the metric; ties at the coverage limit count with the share that fits
+    low  double  2.5 % quantile when units are resampled; null where none is computed
+    high  double  97.5 % quantile
+    tie_best  double  the value if ties at the limit were resolved with hindsight, for the best
+    tie_worst  double  the same, for the worst
+    units  integer  units that were ranked
+    crimes  bigint  crimes in them over the horizon
+    """,
+)
+
+LEADERBOARD = _table(
+    "leaderboard",
+    "the place of one model by one metric, over all cut-offs whose outcome was known in the month",
+    "month",
+    """
+    unit  varchar  hex, lsoa, segment or square
+    scope  varchar  as in forecasts
+    crime_type  varchar  as in forecasts
+    step  varchar  month or day
+    horizon_steps  integer  steps after the cut-off
+    metric  varchar  as in evaluations
+    coverage  double  as in evaluations
+    rank  integer  1 is the best mean; floor and ceiling are not ranked
+    model  varchar  the forecaster
+    role  varchar  floor, baseline, model or ceiling
+    cut_offs  integer  cut-offs it is judged on: those that all models of the ranking have
+    first_cut_off  varchar  the earliest of them
+    last_cut_off  varchar  the latest
+    value  double  mean over the cut-offs
+    low  double  2.5 % quantile when blocks of cut-offs are resampled; null below 6 cut-offs or 3 \
+blocks of them
+    high  double  97.5 % quantile
+    tie_best  double  mean of the evaluations' tie_best
+    tie_worst  double  mean of the evaluations' tie_worst
+    against  varchar  the best baseline other than the model itself; null where there is none
+    difference  double  value - that of `against`, over the same cut-offs; its sign is that of the \
+metric (for Brier and deviance less is better)
+    difference_low  double  2.5 % quantile of the difference, by the same resampling
+    difference_high  double  97.5 % quantile
+    p_value  double  that a difference as large comes of chance, by the resampling, after Holm for \
+all models of the ranking
+    verdict  varchar  better, worse, no difference, or too few cut-offs; null without `against`
+    naive_difference  double  value - that of the naive rule (rolling_mean_12), over the cut-offs \
+of both; null for the rule itself
+    naive_low  double  2.5 % quantile of it
+    naive_high  double  97.5 % quantile
+    naive_verdict  varchar  as `verdict`, against the naive rule
+    """,
+)

@@ -12,7 +12,17 @@ import pytest
 
 from crime_assets import lake
 from crime_assets.definitions import build_definitions
-from crime_assets.partitions import forces, key_of, months_back, months_x_forces, partition_of
+from crime_assets.forecasting.assets import ASK, MODEL_ASSETS
+from crime_assets.forecasting.forecasters import FORECASTERS
+from crime_assets.partitions import (
+    forces,
+    key_of,
+    months,
+    months_after,
+    months_back,
+    months_x_forces,
+    partition_of,
+)
 from crime_assets.settings import Settings
 from crime_assets.tables import TABLES
 
@@ -31,11 +41,25 @@ def specs(definitions: dg.Definitions) -> Mapping[str, dg.AssetSpec]:
     return {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
 
 
+def names_of(table: str) -> list[str]:
+    """The assets that publish a table: the one of its name, or one a model."""
+    return (
+        [f"{table}/{model}" for model in MODEL_ASSETS[table]] if table in MODEL_ASSETS else [table]
+    )
+
+
 def test_the_assets_are_these(specs: Mapping[str, dg.AssetSpec]) -> None:
     groups: dict[str, list[str]] = {}
     for name, spec in sorted(specs.items()):
         groups.setdefault(str(spec.group_name), []).append(name)
     assert groups == {
+        "forecasting": sorted(
+            [
+                *(f"evaluations/{model}" for model in FORECASTERS),
+                *(f"forecasts/{model}" for model in FORECASTERS if model != "perfect_foresight"),
+                "leaderboard",
+            ]
+        ),
         "hexes": [
             "hex_cells",
             "hex_counts",
@@ -65,12 +89,32 @@ def test_each_asset_explains_itself_in_the_ui(specs: Mapping[str, dg.AssetSpec])
 
 
 def test_each_table_has_its_columns_in_the_ui(specs: Mapping[str, dg.AssetSpec]) -> None:
-    for name in set(TABLES) - {"rejected_crimes"}:
-        schema = specs[name].metadata["dagster/column_schema"]
-        columns = [column.name for column in schema.columns]
-        expected = [*TABLES[name].partitions, *(c.name for c in TABLES[name].columns)]
-        assert columns == expected
-        assert all(column.description for column in schema.columns)
+    for table in set(TABLES) - {"rejected_crimes"}:
+        for name in names_of(table):
+            schema = specs[name].metadata["dagster/column_schema"]
+            columns = [column.name for column in schema.columns]
+            expected = [*TABLES[table].partitions, *(c.name for c in TABLES[table].columns)]
+            assert columns == expected, name
+            assert all(column.description for column in schema.columns), name
+
+
+def test_each_model_is_described_with_its_source_and_its_limits(
+    specs: Mapping[str, dg.AssetSpec],
+) -> None:
+    for table, models in MODEL_ASSETS.items():
+        for model in models:
+            description = specs[f"{table}/{model}"].description or ""
+            assert f"**{FORECASTERS[model].title}** (`{model}`)" in description
+            assert FORECASTERS[model].source in description
+            assert FORECASTERS[model].limits in description
+
+
+def test_models_of_one_class_have_code_versions_of_their_own(
+    specs: Mapping[str, dg.AssetSpec],
+) -> None:
+    for table, models in MODEL_ASSETS.items():
+        versions = {specs[f"{table}/{model}"].code_version for model in models}
+        assert len(versions) == len(models), table
 
 
 def test_each_asset_has_an_audit_and_each_table_expectations(definitions: dg.Definitions) -> None:
@@ -79,8 +123,13 @@ def test_each_asset_has_an_audit_and_each_table_expectations(definitions: dg.Def
         checks.setdefault(key.asset_key.to_user_string(), set()).add(key.name)
     for name in definitions.resolve_asset_graph().get_all_asset_keys():
         assert checks[name.to_user_string()] - {"expectations", "rejected_lines"}, name
-    for name in set(TABLES) - {"rejected_crimes"}:
-        assert "expectations" in checks[name], name
+    for table in set(TABLES) - {"rejected_crimes"}:
+        for name in names_of(table):
+            assert "expectations" in checks[name], name
+    for table, audit in {"forecasts": "rankings_are_whole", "evaluations": "figures_fit"}.items():
+        for name in names_of(table):
+            assert checks[name] == {audit, "expectations"}, name
+    assert checks["leaderboard"] == {"ranks_fit", "expectations"}
 
 
 def test_checks_are_partitioned_as_their_assets(definitions: dg.Definitions) -> None:
@@ -91,8 +140,27 @@ def test_checks_are_partitioned_as_their_assets(definitions: dg.Definitions) -> 
 
 def test_no_job_mixes_the_two_kinds_of_partitions(definitions: dg.Definitions) -> None:
     jobs = {job.name: job for job in definitions.resolve_all_job_defs() if "ASSET" not in job.name}
-    assert set(jobs) == {"ingest", "study_area", "rank_hotspots", "build_warehouse"}
-    assert jobs["ingest"].partitions_def == months_x_forces
+    assert {name: job.partitions_def for name, job in jobs.items()} == {
+        "ingest": months_x_forces,
+        "study_area": None,
+        "rank_hotspots": months,
+        "forecast": months,
+        "evaluate": months,
+        "compare": months,
+        "build_warehouse": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("job", "tables"),
+    [("forecast", "forecasts"), ("evaluate", "evaluations"), ("compare", "leaderboard")],
+)
+def test_each_job_of_forecasting_has_the_assets_of_one_table(
+    definitions: dg.Definitions, job: str, tables: str
+) -> None:
+    layer = definitions.resolve_job_def(job).asset_layer
+    names = {key.to_user_string() for key in layer.selected_asset_keys}
+    assert names == set(names_of(tables))
 
 
 def test_definitions_import_nothing_heavy() -> None:
@@ -146,6 +214,8 @@ def test_there_are_43_territorial_forces_btp_and_three_of_the_sample() -> None:
 
 
 def test_windows_of_months_cross_years() -> None:
+    assert months_after("2024-11", 3) == ["2024-12", "2025-01", "2025-02"]
+    assert months_after("2024-11", 0) == []
     assert months_back("2025-02", 3) == ["2024-12", "2025-01", "2025-02"]
     assert months_back("2025-12", 36)[0] == "2023-01"
 
@@ -156,13 +226,72 @@ def test_windows_of_months_cross_years() -> None:
 def test_hotspots_look_back_12_months_and_frequency_36(
     definitions: dg.Definitions, table: str, first: str
 ) -> None:
-    graph = definitions.resolve_asset_graph()
     parent = "hex_counts" if table == "hotspots" else "hotspots"
-    mapping = graph.get_partition_mapping(dg.AssetKey(table), parent_asset_key=dg.AssetKey(parent))
-    months = graph.get(dg.AssetKey(table)).partitions_def
-    assert months is not None
-    mapped = mapping.get_upstream_mapped_partitions_result_for_partitions(
-        months.empty_subset().with_partition_keys(["2025-12"]), months, months
-    )
-    keys = sorted(mapped.partitions_subset.get_partition_keys())
+    keys = upstream(definitions, table, parent, "2025-12")
     assert (keys[0], keys[-1]) == (first, "2025-12")
+
+
+def upstream(definitions: dg.Definitions, asset: str, parent: str, month: str) -> list[str]:
+    """The months of ``parent`` that a month of ``asset`` is made from; both by name."""
+    graph = definitions.resolve_asset_graph()
+    mapping = graph.get_partition_mapping(
+        dg.AssetKey(asset.split("/")), parent_asset_key=dg.AssetKey(parent.split("/"))
+    )
+    mapped = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        months.empty_subset().with_partition_keys([month]), months, months
+    )
+    return sorted(mapped.partitions_subset.get_partition_keys())
+
+
+@pytest.mark.parametrize("model", MODEL_ASSETS["forecasts"])
+def test_a_forecast_is_made_from_36_months_and_never_from_a_later_one(
+    definitions: dg.Definitions, model: str
+) -> None:
+    for parent in ("hex_counts", "coverage"):
+        found = upstream(definitions, f"forecasts/{model}", parent, "2024-12")
+        assert found == months_back("2024-12", 36)
+
+
+@pytest.mark.parametrize("model", MODEL_ASSETS["evaluations"])
+def test_an_evaluation_needs_the_year_after_the_cut_off_too(
+    definitions: dg.Definitions, model: str
+) -> None:
+    assert max(ASK.horizons) == 12
+    for parent in ("hex_counts", "coverage"):
+        found = upstream(definitions, f"evaluations/{model}", parent, "2023-12")
+        assert found == [*months_back("2023-12", 36), *months_after("2023-12", 12)]
+
+
+def test_an_evaluation_compares_with_the_forecast_of_the_month_before(
+    definitions: dg.Definitions,
+) -> None:
+    graph = definitions.resolve_asset_graph()
+    for model in MODEL_ASSETS["evaluations"]:
+        parents = {
+            k.to_user_string() for k in graph.get(dg.AssetKey(["evaluations", model])).parent_keys
+        }
+        of_forecasts = {name for name in parents if name.startswith("forecasts/")}
+        if model == "perfect_foresight":
+            assert of_forecasts == set()
+        else:
+            assert of_forecasts == {f"forecasts/{model}"}
+            found = upstream(definitions, f"evaluations/{model}", f"forecasts/{model}", "2023-12")
+            assert found == ["2023-11", "2023-12"]
+
+
+def test_a_leaderboard_rests_on_the_36_cut_offs_before_its_month(
+    definitions: dg.Definitions,
+) -> None:
+    graph = definitions.resolve_asset_graph()
+    parents = {k.to_user_string() for k in graph.get(dg.AssetKey("leaderboard")).parent_keys}
+    assert parents == {"coverage", *(f"evaluations/{model}" for model in FORECASTERS)}
+    for model in FORECASTERS:
+        found = upstream(definitions, "leaderboard", f"evaluations/{model}", "2025-06")
+        assert found == months_back("2025-05", 36)
+
+
+def test_the_warehouse_follows_the_assets_of_every_table(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    parents = {k.to_user_string() for k in graph.get(dg.AssetKey("warehouse")).parent_keys}
+    tables = set(TABLES) - {"rejected_crimes"}
+    assert parents == {name for table in tables for name in names_of(table)}

@@ -222,6 +222,47 @@ def test_the_page_of_the_two_claims_quotes_the_measured_concentration() -> None:
     assert quoted == by_type.to_dict()
 
 
+def test_the_page_of_the_leaderboard_shows_what_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    import make_leaderboards
+
+    page = (DOCS / "explanation" / "leaderboard.md").read_text(encoding="utf-8")
+    for folder in ("experiments", "pictures"):
+        (tmp_path / folder).symlink_to(DOCS / folder)
+    (tmp_path / "explanation").mkdir()
+    (tmp_path / "explanation" / "leaderboard.md").write_text(page, encoding="utf-8")
+    monkeypatch.setattr(make_leaderboards, "DOCS", tmp_path)
+    make_leaderboards.write_page()
+    assert (tmp_path / "explanation" / "leaderboard.md").read_text(encoding="utf-8") == page
+    for name in make_leaderboards.EXPERIMENTS:
+        measured = pd.read_csv(PICTURES / f"leaderboard-{name}.csv")
+        assert measured["crime_type"].nunique() == 15, name
+        assert measured["model"].nunique() >= 12, name
+
+
+def test_the_page_of_the_leaderboard_quotes_what_won() -> None:
+    page = (DOCS / "explanation" / "leaderboard.md").read_text(encoding="utf-8")
+    opening = " ".join(page.split("## What won")[1].split("<!--")[0].split())
+    nation = pd.read_csv(PICTURES / "leaderboard-england-and-wales-lsoas.csv")
+    gwent = pd.read_csv(PICTURES / "leaderboard-gwent.csv")
+    for board, leads in ((gwent, 6), (nation, 2)):
+        best = board[(board["horizon_steps"] == 1) & (board["rank"] == 1)]
+        ahead = best.set_index("crime_type")["naive_difference"].sort_values()
+        quoted = [f"{100 * lead:.1f}" in opening for lead in ahead]
+        assert sum(quoted) >= leads
+    best = nation[(nation["horizon_steps"] == 1) & (nation["rank"] == 1)]
+    assert (best["naive_verdict"] == "better").all()
+    assert "every lead is real" in opening
+    for board, share in ((gwent, 88), (nation, 96)):
+        rows = board[(board["horizon_steps"] == 1) & (board["crime_type"] == ALL_CRIME)]
+        value = rows.set_index("model")["value"]
+        assert round(100 * value["rolling_mean_12"] / value["perfect_foresight"]) == share
+        assert f"{100 * value['perfect_foresight']:.1f} %" in opening
+        assert f"{share} %" in opening
+
+
 # --- The site ---------------------------------------------------------------------------------
 
 

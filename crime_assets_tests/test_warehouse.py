@@ -86,3 +86,30 @@ def test_a_table_without_partitions_yet_is_an_empty_view(tmp_path: Path) -> None
     with duckdb.connect() as connection:
         create_view(connection, Lake(tmp_path), TABLES["hotspots"])
         assert connection.execute("select count(month) from hotspots").fetchone() == (0,)
+
+
+def test_a_table_by_model_is_one_view_of_all_models(tmp_path: Path) -> None:
+    settings = Settings.from_environment({"CRIME_DATA_DIR": str(tmp_path)})
+    lake = Lake(tmp_path / "lake")
+    places = [
+        {"month": "2025-09", "model": "chance", "unit": "hex"},
+        {"month": "2025-09", "model": "chance", "unit": "lsoa"},
+        {"month": "2025-10", "model": "last_month", "unit": "hex"},
+    ]
+    for rank, place in enumerate(places, 1):
+        with duckdb.connect() as connection:
+            connection.execute(
+                "create temp table made as select 'kent' as scope, '1000' as unit_id, 'Drugs' as "
+                "crime_type, 'month' as step, 1 as horizon_steps, 0.5 as score, null as "
+                f"expected_crimes, {rank} as rank"
+            )
+            lake.publish(connection, "made", "forecasts", place)
+    run_job(settings, "build_warehouse")
+    with duckdb.connect(str(tmp_path / "crime.duckdb"), read_only=True) as connection:
+        found = connection.execute(
+            "select month, model, unit, rank from forecasts order by rank"
+        ).fetchall()
+        assert found == [(*place.values(), rank) for rank, place in enumerate(places, 1)]
+        for table in ("evaluations", "leaderboard"):
+            (rows,) = connection.execute(f"select count(*) from {table}").fetchone() or (None,)
+            assert rows == 0

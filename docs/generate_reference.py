@@ -17,6 +17,7 @@ import dagster as dg
 
 import crime_assets
 from crime_assets.definitions import build_definitions
+from crime_assets.forecasting.assets import MODEL_ASSETS
 from crime_assets.quality import runner
 from crime_assets.register import CRIME_TYPES, CRIME_TYPES_CSV, FORCES, FORCES_CSV, Force
 from crime_assets.settings import SETTINGS, Settings
@@ -29,6 +30,7 @@ PUBLISHED_WITH = {"rejected_crimes": "street_crimes"}
 PARTITIONS = {
     ("month", "force"): "month and force: `kent|2025-09`",
     ("month",): "month: `2025-09`",
+    ("month", "model", "unit"): "month: `2025-09`; a file a kind of unit, an asset a model",
     (): "none",
 }
 
@@ -95,18 +97,25 @@ def tables_page() -> str:
 
 def _table_section(table: Table) -> list[str]:
     asset = PUBLISHED_WITH.get(table.name, table.name)
-    folders = "".join(
-        f"{c}={k}/" for c, k in zip(table.partitions, ("2025-09", "kent"), strict=False)
-    )
+    folders = "".join(f"{c}={_EXAMPLES[c]}/" for c in table.partitions)
+    assets = [f"{asset}/{model}" for model in MODEL_ASSETS.get(asset, ())] or [asset]
     hive = [[f"`{c}`", "`varchar`", "from the path"] for c in table.partitions]
     columns = [[f"`{c.name}`", f"`{c.type}`", c.description] for c in table.columns]
     return [
         f"## `{table.name}` {{ #{table.name} }}",
         f"One row is {table.row}.",
         f"File: `lake/{table.name}/{folders}data.parquet`. "
-        f"Published by the asset [`{asset}`](assets.md#{asset}).",
+        f"Published by {', '.join(f'[`{a}`](assets.md#{_anchor(a)})' for a in assets)}.",
         markdown_table(["column", "type", "what it holds"], hive + columns),
     ]
+
+
+_EXAMPLES = {"month": "2025-09", "force": "kent", "model": "rolling_mean_12", "unit": "hex"}
+
+
+def _anchor(asset: str) -> str:
+    """Where an asset is described on its page."""
+    return asset.replace("/", "-")
 
 
 def settings_page() -> str:
@@ -197,7 +206,7 @@ def assets_page() -> str:
         for node in (n for n in nodes if n.group_name == group):
             name = node.key.to_user_string()
             inputs = [
-                f"- [`{parent}`](#{parent}): "
+                f"- [`{parent}`](#{_anchor(parent)}): "
                 f"{_reach(node.partition_mappings.get(key), node, graph.get(key))}"
                 for key in sorted(node.parent_keys, key=lambda k: k.to_user_string())
                 for parent in [key.to_user_string()]
@@ -207,9 +216,10 @@ def assets_page() -> str:
                 for key in sorted(node.check_keys, key=lambda k: k.name)
             ]
             in_jobs = ", ".join(f"`{job}`" for job, of in jobs.items() if name in of)
-            table = f" Table: [`{name}`](tables.md#{name})." if name in TABLES else ""
+            of = name.split("/")[0]
+            table = f" Table: [`{of}`](tables.md#{of})." if of in TABLES else ""
             text += [
-                f"### `{name}` {{ #{name} }}",
+                f"### `{name}` {{ #{_anchor(name)} }}",
                 (node.description or "").strip(),
                 f"One row is {node.metadata['row']}. Partitions: {_partitions(node)}. "
                 f"Kinds: {', '.join(sorted(node.kinds))}. Job: {in_jobs}.{table}",
@@ -226,7 +236,7 @@ def _flow(group: str) -> tuple[int, str]:
 
 
 def _links(names: Iterable[str]) -> str:
-    return ", ".join(f"[`{name}`](#{name})" for name in names)
+    return ", ".join(f"[`{name}`](#{_anchor(name)})" for name in names)
 
 
 def _partitions(node: object) -> str:
@@ -246,8 +256,11 @@ def _reach(mapping: object, node: object, parent: object) -> str:
         return "the whole of it"
     if of_node is None:
         return "all partitions that are there"
+    if isinstance(mapping, dg.TimeWindowPartitionMapping) and mapping.end_offset == -1:
+        return f"the {-mapping.start_offset} months before this one"
     if isinstance(mapping, dg.TimeWindowPartitionMapping) and mapping.start_offset:
-        return f"the {1 - mapping.start_offset} months that end with this one"
+        ahead = f", and up to {mapping.end_offset} after it" if mapping.end_offset else ""
+        return f"the {1 - mapping.start_offset} months that end with this one{ahead}"
     if isinstance(mapping, dg.MultiToSingleDimensionPartitionMapping):
         return "all forces of the month"
     return "the same partition"

@@ -33,10 +33,28 @@ rank_hotspots = dg.define_asset_job(
     description="Count the crimes of months into cells, and rank the cells.",
 )
 
+forecast = dg.define_asset_job(
+    "forecast",
+    selection=dg.AssetSelection.key_prefixes("forecasts"),
+    description="Say where the crimes of the months after each cut-off will be, by every model.",
+)
+
+evaluate = dg.define_asset_job(
+    "evaluate",
+    selection=dg.AssetSelection.key_prefixes("evaluations"),
+    description="Judge the forecasts of cut-offs by what then happened.",
+)
+
+compare = dg.define_asset_job(
+    "compare",
+    selection=dg.AssetSelection.assets("leaderboard"),
+    description="Rank the models by their evaluations, with a page and model cards.",
+)
+
 build_warehouse = dg.define_asset_job(
     "build_warehouse",
     selection=dg.AssetSelection.assets("warehouse"),
     description="Build the analysts' database over the lake.",
 )
 
-jobs = [ingest, study_area, rank_hotspots, build_warehouse]
+jobs = [ingest, study_area, rank_hotspots, forecast, evaluate, compare, build_warehouse]

@@ -1,6 +1,6 @@
 """Assets of the hex grid: cells, counts, hotspots, and how lasting hotspots are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 import duckdb
@@ -58,17 +58,28 @@ def _view_months(
     """
     lake.require(COVERAGE.name, {"month": month})
     for table, count in tables.items():
-        partitions = [{"month": m} for m in months_back(month, count)]
-        covered = [p for p in partitions if lake.has(COVERAGE.name, p)]
-        if table in (HEX_COUNTS.name, SNAP_COUNTS.name):
-            for partition in covered:
-                told = lake.provenance(connection, table, partition).get("coverage")
-                if told and told != lake.sha256(COVERAGE.name, partition):
-                    raise MissingPartition(
-                        f"{table} {partition['month']} was counted before coverage changed: "
-                        f"materialise {table} of {partition['month']} again"
-                    )
-        lake.view(connection, table, covered)
+        view_covered(lake, connection, table, months_back(month, count))
+
+
+def view_covered(
+    lake: Lake, connection: duckdb.DuckDBPyConnection, table: str, months: Sequence[str]
+) -> list[str]:
+    """Let ``table`` be a view of those of ``months`` that ``coverage`` has; returns them.
+
+    Raises :class:`MissingPartition` where the table lacks one of them, or counted it before its
+    coverage changed.
+    """
+    covered = [{"month": m} for m in months if lake.has(COVERAGE.name, {"month": m})]
+    if table in (HEX_COUNTS.name, SNAP_COUNTS.name):
+        for partition in covered:
+            told = lake.provenance(connection, table, partition).get("coverage")
+            if told and told != lake.sha256(COVERAGE.name, partition):
+                raise MissingPartition(
+                    f"{table} {partition['month']} was counted before coverage changed: "
+                    f"materialise {table} of {partition['month']} again"
+                )
+    lake.view(connection, table, covered)
+    return [partition["month"] for partition in covered]
 
 
 def _view_street_crimes(

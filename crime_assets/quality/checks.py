@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from crime_assets.forecasting.assets import MODEL_ASSETS
 from crime_assets.lake import DuckDB, Lake
 from crime_assets.partitions import key_of, months, months_x_forces, partition_of
 from crime_assets.quality import runner
@@ -21,31 +22,45 @@ CHECKED_WITH = {"rejected_crimes": ("street_crimes", "rejected_lines")}
 
 _PARTITIONS: dict[tuple[str, ...], dg.PartitionsDefinition | None] = {
     ("month", "force"): months_x_forces,
+    ("month", "model", "unit"): months,
     ("month",): months,
     (): None,
 }
 
 
 def expectation_checks() -> list[dg.AssetChecksDefinition]:
-    """A check for every suite, named ``expectations``, with the partitions of its table."""
-    return [_expectation_check(table) for table in runner.suite_tables()]
+    """A check for every suite, named ``expectations``, with the partitions of its table.
+
+    A table that is published by one asset a model has a check for each of them.
+    """
+    return [
+        _expectation_check(table, model)
+        for table in runner.suite_tables()
+        for model in _models(table)
+    ]
 
 
-def _expectation_check(table: str) -> dg.AssetChecksDefinition:
+def _models(table: str) -> Sequence[str | None]:
+    """The models that have an asset of their own for the table; one ``None`` for other tables."""
+    return MODEL_ASSETS.get(table, (None,))
+
+
+def _expectation_check(table: str, model: str | None) -> dg.AssetChecksDefinition:
     asset, name = CHECKED_WITH.get(table, (table, "expectations"))
+    key = dg.AssetKey([asset, model] if model else asset)
     definition = _PARTITIONS[TABLES[table].partitions]
 
+    spec = dg.AssetCheckSpec(
+        name,
+        asset=key,
+        partitions_def=definition,
+        description=f"What is expected of {table}, judged on its profile: counts, shares, "
+        "ranges, and drift against the months before.",
+    )
+
     @dg.multi_asset_check(
-        name=f"{asset}_{name}",
-        specs=[
-            dg.AssetCheckSpec(
-                name,
-                asset=asset,
-                partitions_def=definition,
-                description=f"What is expected of {table}, judged on its profile: counts, shares, "
-                "ranges, and drift against the months before.",
-            )
-        ],
+        name="_".join([*key.path, name]),
+        specs=[spec],
         can_subset=True,
         compute_kind="great_expectations",
     )
@@ -55,13 +70,13 @@ def _expectation_check(table: str) -> dg.AssetChecksDefinition:
         suite = runner.read_suite(table)
         if definition and not (context.has_partition_key or context.has_partition_key_range):
             raise dg.Failure(
-                f"{asset} has partitions, and this run names none: say which are to be judged, "
-                f"with `--partition` or `--partition-range`, or materialise {asset}",
+                f"{key.to_user_string()} has partitions, and this run names none: say which are to "
+                "be judged, with `--partition` or `--partition-range`, or materialise it",
                 allow_retries=False,
             )
         keys = list(context.partition_keys) if definition else [None]
         wanted = [partition_of(key, definition) for key in keys]
-        partitions = [partition for partition in wanted if lake.has(table, partition)]
+        partitions = [p for p in wanted if runner.lies_in(lake, table, p, model)]
         if absent := [key_of(p) or table for p in wanted if p not in partitions]:
             context.log.info(
                 f"{table}: {len(absent)} of {len(wanted)} partitions are not in the lake and are "
@@ -69,19 +84,19 @@ def _expectation_check(table: str) -> dg.AssetChecksDefinition:
             )
         if partitions:
             with engine.get_connection() as connection:
-                profile = runner.profile(connection, lake, suite, partitions)
+                profile = runner.profile(connection, lake, suite, partitions, model)
             for row, outcomes in zip(profile, runner.judge(suite, profile), strict=True):
-                partition = {column: row[column] for column in TABLES[table].partitions}
+                partition = {c: row[c] for c in TABLES[table].partitions if c in ("month", "force")}
                 context.op_execution_context.log_event(
                     dg.AssetCheckEvaluation(  # type: ignore[arg-type]
-                        asset_key=dg.AssetKey(asset),
+                        asset_key=key,
                         check_name=name,
                         partition=key_of(partition),
                         **_verdict(row, outcomes),
                     )
                 )
         # recorded above, by partition; the bare output only says that the step ran
-        yield dg.Output(None, output_name=f"{asset}_{name}")
+        yield dg.Output(None, output_name=spec.get_python_identifier())
 
     return expectations
 

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import yaml
 
+from crime_assets.forecasting.counts import UNIT_KINDS
+from crime_assets.forecasting.forecasters import FORECASTERS, NAIVE_RULE
 from crime_assets.lake import Lake, Partition, sql
 from crime_assets.partitions import months_back
 from crime_assets.register import CRIME_TYPES
@@ -105,11 +107,14 @@ def profile(
     lake: Lake,
     suite: Suite,
     partitions: Sequence[Partition],
+    model: str | None = None,
 ) -> Profile:
     """The profile of partitions that are in the lake.
 
     Read are exactly these partitions, and of each the ``months_before`` that are in the lake: what
-    a later month holds changes nothing. Tables without partitions have a profile of one row.
+    a later month holds changes nothing. Tables without partitions have a profile of one row. Of a
+    table by model, a partition is what ``model`` has of all unit kinds in a month; the naive rule's
+    is read beside it.
     """
     forces_of_month: dict[str | None, list[str]] = {}
     for partition in partitions:
@@ -118,7 +123,7 @@ def profile(
     return [
         row
         for month, forces in forces_of_month.items()
-        for row in _profile_month(connection, lake, suite, month, forces)
+        for row in _profile_month(connection, lake, suite, month, forces, model)
     ]
 
 
@@ -128,6 +133,7 @@ def _profile_month(
     suite: Suite,
     month: str | None,
     forces: list[str],
+    model: str | None,
 ) -> Profile:
     """The profile of the partitions of one month, or of a table that has none."""
     for table in (suite.table, *suite.reads):
@@ -136,17 +142,34 @@ def _profile_month(
             wanted = [{"month": m} for m in months_back(month, suite.months_before + 1)]
         if "force" in TABLES[table].partitions:
             wanted = [{**w, "force": force} for force in forces for w in wanted]
+        if model and "model" in TABLES[table].partitions:
+            wanted = [p for w in wanted for m in {model, NAIVE_RULE} for p in _of_model(w, m)]
         lake.view(connection, table, wanted, skip_missing=True)
     statement = sql(f"quality/{suite.table}")
     parameters = {
         "month": month,
         "forces": forces,
+        "model": model,
+        "naive_rule": NAIVE_RULE,
+        "role": FORECASTERS[model].role if model else None,
         "crime_types": json.dumps([asdict(t) for t in CRIME_TYPES.values()]),
     }
     used = {name: value for name, value in parameters.items() if f"${name}" in statement}
     found = connection.execute(statement, used)
     names = [column[0] for column in found.description]
     return [dict(zip(names, values, strict=True)) for values in found.fetchall()]
+
+
+def _of_model(partition: Partition, model: str) -> list[dict[str, str]]:
+    """What the hive columns of a month's partition are for one model: one a kind of unit."""
+    return [{**partition, "model": model, "unit": unit} for unit in UNIT_KINDS]
+
+
+def lies_in(lake: Lake, table: str, partition: Partition, model: str | None = None) -> bool:
+    """Whether a partition is in the lake; of a table by model, whether any kind of unit is."""
+    if model and "model" in TABLES[table].partitions:
+        return any(lake.has(table, place) for place in _of_model(partition, model))
+    return lake.has(table, partition)
 
 
 # --- Judgement ------------------------------------------------------------------------------

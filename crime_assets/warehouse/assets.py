@@ -14,6 +14,7 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 
+from crime_assets.forecasting.assets import MODEL_ASSETS
 from crime_assets.lake import DuckDB, Lake, atomic, code_version, sql
 from crime_assets.publication import AuditFailed, Result, asset_options, preview, publish_each
 from crime_assets.settings import Settings
@@ -67,7 +68,12 @@ def _quoted(text: str) -> str:
         group="warehouse",
         kinds={"duckdb"},
         version=code_version(["warehouse/hotspot_places"], TABLES),
-        deps=[name for name in TABLES if name not in _TABLES_WITHOUT_ASSET],
+        deps=[
+            dg.AssetKey([name, model] if model else name)
+            for name in TABLES
+            if name not in _TABLES_WITHOUT_ASSET
+            for model in MODEL_ASSETS.get(name, ("",))
+        ],
         audits={"views_answer": "Each view can be read, read-only."},
         metadata={
             "dagster/column_schema": dg.TableSchema(

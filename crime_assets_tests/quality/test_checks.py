@@ -9,6 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from crime_assets.forecasting.assets import MODEL_ASSETS
+from crime_assets.forecasting.forecasters import FORECASTERS, NAIVE_RULE
 from crime_assets.lake import DuckDB, Lake
 from crime_assets.partitions import months, months_x_forces
 from crime_assets.quality.checks import expectation_checks
@@ -33,16 +35,30 @@ def publish(lake: Lake, month: str, rows: int, **others: object) -> None:
         lake.publish(connection, "made", "coverage", {"month": month})
 
 
+def keys_of(table: str) -> list[dg.AssetKey]:
+    """The assets that publish a table: one, or one a model."""
+    if table not in MODEL_ASSETS:
+        return [dg.AssetKey(table)]
+    return [dg.AssetKey([table, model]) for model in MODEL_ASSETS[table]]
+
+
 def judge(
     lake: Lake, asset: str, tags: dict[str, str], raises: bool = True
 ) -> dg.ExecuteInProcessResult:
-    """Run the checks of ``asset``, without materialising it."""
-    partitions = {("month",): months, ("month", "force"): months_x_forces, (): None}
-    job = dg.define_asset_job("judge", selection=dg.AssetSelection.checks_for_assets(asset))
+    """Run the checks of ``asset`` (such as ``forecasts/chance``), without materialising it."""
+    partitions = {
+        ("month",): months,
+        ("month", "model", "unit"): months,
+        ("month", "force"): months_x_forces,
+        (): None,
+    }
+    key = dg.AssetKey(asset.split("/"))
+    job = dg.define_asset_job("judge", selection=dg.AssetSelection.checks_for_assets(key))
     definitions = dg.Definitions(
         assets=[
-            dg.AssetSpec(name, partitions_def=partitions[table.partitions])
+            dg.AssetSpec(key, partitions_def=partitions[table.partitions])
             for name, table in TABLES.items()
+            for key in keys_of(name)
         ],
         asset_checks=expectation_checks(),
         jobs=[job],
@@ -60,10 +76,22 @@ def evaluations(result: dg.ExecuteInProcessResult) -> list[dg.AssetCheckEvaluati
 def test_each_table_has_one_check_on_the_asset_that_publishes_it() -> None:
     keys = {key for check in expectation_checks() for key in check.check_keys}
     assert keys == {
-        dg.AssetCheckKey(dg.AssetKey(table), "expectations")
+        dg.AssetCheckKey(key, "expectations")
         for table in TABLES
         if table != "rejected_crimes"
+        for key in keys_of(table)
     } | {dg.AssetCheckKey(dg.AssetKey("street_crimes"), "rejected_lines")}
+
+
+def test_each_model_has_a_check_of_its_own_but_foresight_forecasts_nothing() -> None:
+    checked: dict[str, set[str]] = {}
+    for check in expectation_checks():
+        for key in check.check_keys:
+            table, *model = key.asset_key.path
+            checked.setdefault(table, set()).update(model)
+    assert checked["evaluations"] == set(FORECASTERS)
+    assert checked["forecasts"] == set(FORECASTERS) - {"perfect_foresight"}
+    assert all(not models for table, models in checked.items() if table not in MODEL_ASSETS)
 
 
 def test_a_range_is_recorded_once_a_partition_and_what_is_absent_is_skipped(tmp_path: Path) -> None:
@@ -104,6 +132,54 @@ def test_a_month_and_force_is_recorded_under_its_key(tmp_path: Path) -> None:
     }
 
 
+def publish_hit_rate(lake: Lake, month: str, model: str, value: float, unit: str = "hex") -> None:
+    """The hit rate of a model in 5 % of one area, known to a hundredth."""
+    with DuckDB().get_connection() as connection:
+        connection.execute(
+            "create temp table made as select 'kent' as scope, 'Drugs' as crime_type, 'month' as "
+            "step, 1 as horizon_steps, 'time' as split, 'hit_rate' as metric, 0.05 as coverage, "
+            "$value as value, $value - 0.01 as low, $value + 0.01 as high, $value as tie_best, "
+            "$value as tie_worst, 900 as units, 40 as crimes",
+            {"value": value},
+        )
+        place = {"month": month, "model": model, "unit": unit}
+        lake.publish(connection, "made", "evaluations", place)
+
+
+def test_a_model_is_judged_beside_the_naive_rule_of_its_month(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    for month, model, value in (
+        ("2025-07", "last_month", 0.3),  # nothing to compare it with
+        ("2025-08", "last_month", 0.3),
+        ("2025-08", NAIVE_RULE, 0.25),
+        ("2025-09", "last_month", 0.3),
+        ("2025-09", NAIVE_RULE, 0.35),
+        ("2025-09", "chance", 0.05),
+        ("2025-10", NAIVE_RULE, 0.35),
+    ):
+        publish_hit_rate(lake, month, model, value)
+    found = evaluations(judge(lake, "evaluations/last_month", to("2025-06", "2025-10")))
+    assert {e.asset_key for e in found} == {dg.AssetKey(["evaluations", "last_month"])}
+    passed = [("2025-07", True), ("2025-08", True), ("2025-09", False)]
+    assert [(e.partition, e.passed) for e in found] == passed
+    assert found[2].severity == dg.AssetCheckSeverity.WARN
+    assert found[2].description == "share_lost_to_naive_rule 1"
+    # chance is not asked to beat the rule, nor is the rule itself
+    for model in ("chance", NAIVE_RULE):
+        (found_of_model,) = evaluations(
+            judge(lake, f"evaluations/{model}", {"dagster/partition": "2025-09"})
+        )
+        assert found_of_model.passed
+        assert "| figures | 1 |" in found_of_model.metadata["profile"].value
+
+
+def test_a_model_with_lsoas_alone_is_judged(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    publish_hit_rate(lake, "2025-09", "last_month", 0.3, unit="lsoa")
+    (found,) = evaluations(judge(lake, "evaluations/last_month", {"dagster/partition": "2025-09"}))
+    assert found.passed
+
+
 def test_a_run_that_names_no_partition_says_so(tmp_path: Path) -> None:
     result = judge(Lake(tmp_path), "coverage", {}, raises=False)
     (failure,) = (e for e in result.all_events if e.is_step_failure)
@@ -115,7 +191,7 @@ def test_a_run_that_names_no_partition_says_so(tmp_path: Path) -> None:
     ("module", "heavy"),
     [
         ("crime_assets.definitions", {"great_expectations"}),
-        ("crime_assets.quality.checks", {"great_expectations", "pandas"}),
+        ("crime_assets.quality.checks", {"great_expectations", "pandas", "scipy", "sklearn"}),
     ],
 )
 def test_importing_brings_in_nothing_heavy(module: str, heavy: set[str]) -> None:

@@ -112,6 +112,51 @@ except runner.SuiteError:
     assert (done.stdout, done.stderr) == ("", "")
 
 
+def publish_forecast(lake: Lake, month: str, model: str, unit: str) -> dict[str, str]:
+    place = {"month": month, "model": model, "unit": unit}
+    with DuckDB().get_connection() as connection:
+        connection.execute(
+            "create temp table made as select 'kent' as scope, '1000' as unit_id, 'Drugs' as "
+            "crime_type, 'month' as step, 1 as horizon_steps, 1 as rank, 0.5 as score, "
+            "0.5 as expected_crimes"
+        )
+        lake.publish(connection, "made", "forecasts", place)
+    return place
+
+
+def test_a_month_of_a_model_lies_in_the_lake_where_any_kind_of_unit_does(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    publish_forecast(lake, "2025-08", "chance", "hex")
+    publish_forecast(lake, "2025-09", "chance", "segment")
+    months = ("2025-07", "2025-08", "2025-09")
+    there = [runner.lies_in(lake, "forecasts", {"month": m}, "chance") for m in months]
+    assert there == [False, True, True]
+    assert not runner.lies_in(lake, "forecasts", {"month": "2025-09"}, "last_month")
+    assert not runner.lies_in(lake, "evaluations", {"month": "2025-09"}, "chance")
+
+
+def test_a_partition_lies_in_the_lake_where_its_file_does(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    assert not runner.lies_in(lake, "coverage", {"month": "2025-09"})
+    with DuckDB().get_connection() as connection:
+        lake.view(connection, "coverage", [{"month": "2025-09"}], skip_missing=True)
+        connection.execute("create temp table made as select * exclude (month) from coverage")
+        lake.publish(connection, "made", "coverage", {"month": "2025-09"})
+    assert runner.lies_in(lake, "coverage", {"month": "2025-09"})
+
+
+def test_a_profile_of_a_model_is_of_all_its_units_and_of_no_other_model(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    for model, unit in (("chance", "hex"), ("chance", "lsoa"), ("last_month", "hex"),
+                        ("rolling_mean_12", "square")):  # fmt: skip
+        publish_forecast(lake, "2025-09", model, unit)
+    suite = runner.read_suite("forecasts")
+    with DuckDB().get_connection() as connection:
+        for model, rankings in (("chance", 2), ("last_month", 1), ("rolling_mean_12", 1)):
+            (row,) = runner.profile(connection, lake, suite, [{"month": "2025-09"}], model)
+            assert row["rankings"] == rankings
+
+
 def test_a_profile_is_the_same_alone_in_a_range_and_with_more_in_the_lake(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     coverage = runner.read_suite("coverage")

@@ -13,11 +13,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from crime_assets.forecasting.assets import MODEL_ASSETS
+from crime_assets.forecasting.forecasters import NAIVE_RULE
 from crime_assets.lake import DuckDB, Lake
 from crime_assets.partitions import months_back
 from crime_assets.quality import runner
 from crime_assets.tables import TABLES
-from crime_assets_tests.conftest import EARLY_FORCES, FORCES_2025, RealLake
+from crime_assets_tests.conftest import EARLY_FORCES, FORCES_2025, FORECAST_MONTHS, RealLake
 
 MONTH = "2025-09"
 BEFORE = months_back(MONTH, 4)[:-1]
@@ -144,6 +146,91 @@ SUMMARY = """
         gini, modified_gini, tie_band)
 """
 
+# hotter by one crime from rank to rank, 20 units a ranking
+FORECASTS = """
+    select
+        scope,
+        (1000 + rank)::varchar as unit_id,
+        crime_type,
+        'month' as step,
+        horizon_steps,
+        rank,
+        21 - rank as score,
+        (21 - rank) * horizon_steps as expected_crimes
+    from (values ('study-area'), ('kent')) as area(scope)
+    cross join (values ('All crime'), ('Drugs')) as series(crime_type)
+    cross join (values (1), (3)) as horizon(horizon_steps)
+    cross join range(1, 21) as place(rank)
+"""
+
+# sound for each role: chance has a PAI near 1, foresight a PEI* of 1, others no worse than the rule
+EVALUATIONS = """
+    select
+        scope,
+        crime_type,
+        'month' as step,
+        horizon_steps,
+        'time' as split,
+        metric,
+        coverage,
+        value,
+        value - spread as low,
+        value + spread as high,
+        value + tie as tie_best,
+        value - tie as tie_worst,
+        20 as units,
+        400 as crimes
+    from (values ('study-area'), ('kent')) as area(scope)
+    cross join (values ('All crime'), ('Drugs')) as series(crime_type)
+    cross join (values (1), (3)) as horizon(horizon_steps)
+    cross join (values
+        ('hit_rate', 0.05, 0.4, 0.1, 0.02),
+        ('hit_rate', 0.2, 0.5, 0.1, 0.02),
+        ('pai', 0.2, 1.2, 0.1, 0.02),
+        ('pei_star', 0.05, 1, 0, 0),
+        ('auroc', null, 0.8, null, null)
+    ) as figure(metric, coverage, value, spread, tie)
+"""
+
+LEADERBOARD = """
+    select
+        'hex' as unit,
+        scope,
+        crime_type,
+        'month' as step,
+        horizon_steps,
+        metric,
+        coverage,
+        rank,
+        model,
+        role,
+        12 as cut_offs,
+        '2024-09' as first_cut_off,
+        '2025-08' as last_cut_off,
+        value,
+        value - 0.01 as low,
+        value + 0.01 as high,
+        value as tie_best,
+        value as tie_worst,
+        if(model = 'rolling_mean_12', 'last_month', 'rolling_mean_12') as against,
+        value - 0.4 as difference,
+        value - 0.41 as difference_low,
+        value - 0.39 as difference_high,
+        0.04 as p_value,
+        if(value > 0.4, 'better', 'no difference') as verdict
+    from (values ('study-area'), ('kent')) as area(scope)
+    cross join (values ('All crime'), ('Drugs')) as series(crime_type)
+    cross join (values (1), (3)) as horizon(horizon_steps)
+    cross join (values ('hit_rate', 0.05), ('hit_rate', 0.2), ('auroc', null))
+        as judged(metric, coverage)
+    cross join (values
+        (1, 'rolling_mean_12', 'baseline', 0.4),
+        (2, 'last_month', 'baseline', 0.3),
+        (null, 'chance', 'floor', 0.2),
+        (null, 'perfect_foresight', 'ceiling', 0.9)
+    ) as place(rank, model, role, value)
+"""
+
 SOUND = {
     "street_crimes": CRIMES.format(crimes=1000),
     "rejected_crimes": f"{REJECTED} from range(0) as line(i)",
@@ -157,6 +244,9 @@ SOUND = {
     "hotspots": HOTSPOTS,
     "hotspot_frequency": FREQUENCY,
     "hotspot_summary": SUMMARY,
+    "forecasts": FORECASTS,
+    "evaluations": EVALUATIONS,
+    "leaderboard": LEADERBOARD,
 }
 
 AROUND = {("scope_cells", "scopes"): SMALL_SCOPES}
@@ -416,7 +506,126 @@ TRAPS: dict[str, dict[str, tuple[str, str]]] = {
             changed("crimes = 9000", captured="0.002"),
         ),
     },
+    "forecasts": {
+        "no ranking": ("rankings scopes_lost", NONE),
+        "a rank that is missing": (
+            "broken_rankings",
+            changed("crime_type = 'Drugs' and rank = 20", rank="21"),
+        ),
+        "a unit that stands twice": (
+            "broken_rankings",
+            changed("crime_type = 'Drugs' and rank = 20", unit_id="'1019'"),
+        ),
+        "a score that is no number": (
+            "scores_not_finite",
+            changed("rank = 20", score="'nan'::double"),
+        ),
+        "a unit without a score": ("scores_not_finite", changed("rank = 20", score="null")),
+        "fewer than no crimes": (
+            "impossible_expectations",
+            changed("rank = 20", expected_crimes="-0.1"),
+        ),
+        "a model that knows nothing": (
+            "share_without_order",
+            changed("scope = 'kent' and horizon_steps = 1", score="5"),
+        ),
+        "an area that falls out": ("scopes_lost", "from sound where scope = 'study-area'"),
+        # 2 of the 20 hottest units again: 2 / 38
+        "other units than last month": (
+            "jaccard_with_month_before",
+            changed("rank > 2", unit_id="(2000 + rank)::varchar"),
+        ),
+    },
+    "evaluations": {
+        "no figure": ("figures", NONE),
+        "a figure that is no number": (
+            "figures_not_finite",
+            changed("metric = 'auroc'", value="'nan'::double"),
+        ),
+        "a figure that is missing": (
+            "figures_not_finite",
+            changed("metric = 'auroc'", value="null"),
+        ),
+        "a value above its best tie": (
+            "figures_beyond_ties",
+            changed("metric = 'hit_rate'", tie_best="value - 0.001"),
+        ),
+        "a value below its worst tie": (
+            "figures_beyond_ties",
+            changed("metric = 'hit_rate'", tie_worst="value + 0.001"),
+        ),
+        "a ceiling that is not reached": (
+            "ceilings_not_reached",
+            changed("metric = 'pei_star'", value="0.99", tie_worst="0.99"),
+        ),
+        "chance that finds crimes": (
+            "pai_of_chance",
+            changed("metric = 'pai'", value="1.6", tie_best="1.6"),
+        ),
+        "chance that misses crimes": (
+            "pai_of_chance",
+            changed("metric = 'pai'", value="0.4", tie_worst="0.4"),
+        ),
+        # one of two scopes
+        "a model that misleads": (
+            "share_below_chance",
+            changed("metric = 'pai' and scope = 'kent'", value="0.9", tie_worst="0.9"),
+        ),
+        # five of its eight hit rates in 5 % end below the rule's 0.4
+        "a model that loses to the naive rule": (
+            "share_lost_to_naive_rule",
+            changed(
+                "metric = 'hit_rate' and coverage = 0.05 and (scope = 'kent' "
+                "or crime_type = 'Drugs' and horizon_steps = 1)",
+                high="0.39",
+            ),
+        ),
+    },
+    "leaderboard": {
+        "no ranking": ("rankings", NONE),
+        "a model that stands twice": (
+            "broken_rankings",
+            "from sound union all from sound where model = 'last_month'",
+        ),
+        "nobody who is ranked": (
+            "broken_rankings",
+            changed("metric = 'auroc'", rank="null"),
+        ),
+        "a value that is no number": (
+            "impossible_figures",
+            changed("metric = 'auroc' and rank = 2", value="'nan'::double"),
+        ),
+        "an interval upside down": (
+            "impossible_figures",
+            changed("metric = 'auroc' and rank = 2", low="0.9"),
+        ),
+        "a difference upside down": (
+            "impossible_figures",
+            changed("metric = 'auroc' and rank = 2", difference_low="0.9"),
+        ),
+        "a chance above one": (
+            "impossible_figures",
+            changed("metric = 'auroc' and rank = 2", p_value="1.1"),
+        ),
+        "a model that beats foresight": (
+            "rankings_beyond_ceiling",
+            changed("metric = 'hit_rate' and crime_type = 'Drugs' and rank = 1", value="0.95"),
+        ),
+        "models no better than chance": (
+            "share_no_better_than_chance",
+            changed("scope = 'kent' and rank is not null", value="0.2"),
+        ),
+    },
 }
+
+BY_MODEL = {
+    "a ceiling that is not reached": "perfect_foresight",
+    "chance that finds crimes": "chance",
+    "chance that misses crimes": "chance",
+}
+"""The traps that only a floor or a ceiling falls into; all others are made of ``MODEL``."""
+
+MODEL = "last_month"
 
 
 @pytest.fixture(scope="module")
@@ -432,7 +641,9 @@ class SmallLake:
     lake: Lake
     connection: duckdb.DuckDBPyConnection
 
-    def publish(self, table: str, month: str, sound: str, made: str = "from sound") -> None:
+    def publish(
+        self, table: str, month: str, sound: str, made: str = "from sound", model: str = MODEL
+    ) -> None:
         """Publish what ``made`` selects, from ``sound`` where it likes."""
         contract = TABLES[table]
         empty = ", ".join(f'null::{c.type} as "{c.name}"' for c in contract.columns)
@@ -441,18 +652,26 @@ class SmallLake:
                 f"create or replace temp table {relation} as "
                 f"(select {empty} where false) union all by name ({query})"
             )
-        self.lake.publish(self.connection, "made", table, partition_of(table, month))
+        self.lake.publish(self.connection, "made", table, partition_of(table, month, model))
 
-    def broken(self, table: str, made: str) -> list[runner.Expectation]:
-        """The expectations that ``made`` breaks as the partition of ``MONTH``."""
+    def broken(self, table: str, made: str, model: str = MODEL) -> list[runner.Expectation]:
+        """The expectations that ``made`` breaks as the partition of ``MONTH``.
+
+        Of a table by model, it is what ``model`` has; the naive rule has sound data beside it.
+        """
         suite = runner.read_suite(table)
         for other in suite.reads:
             self.publish(other, MONTH, AROUND.get((table, other), SOUND[other]))
         for month in BEFORE if TABLES[table].partitions else []:
-            self.publish(table, month, SOUND[table])
-        self.publish(table, MONTH, SOUND[table], made)
-        partition = partition_of(table, MONTH)
-        profile = runner.profile(self.connection, self.lake, suite, [partition])
+            self.publish(table, month, SOUND[table], model=model)
+        by_model = "model" in TABLES[table].partitions
+        if by_model:
+            self.publish(table, MONTH, SOUND[table], model=NAIVE_RULE)
+        self.publish(table, MONTH, SOUND[table], made, model)
+        partition = partition_of(table, MONTH, model)
+        profile = runner.profile(
+            self.connection, self.lake, suite, [partition], model if by_model else None
+        )
         (outcomes,) = runner.judge(suite, profile)
         return [outcome.expectation for outcome in outcomes if not outcome.passed]
 
@@ -462,8 +681,8 @@ def small_lake(tmp_path: Path, connection: duckdb.DuckDBPyConnection) -> SmallLa
     return SmallLake(Lake(tmp_path), connection)
 
 
-def partition_of(table: str, month: str) -> dict[str, str]:
-    values = {"month": month, "force": "kent"}
+def partition_of(table: str, month: str, model: str = MODEL) -> dict[str, str]:
+    values = {"month": month, "force": "kent", "model": model, "unit": "hex"}
     return {column: values[column] for column in TABLES[table].partitions}
 
 
@@ -501,6 +720,14 @@ def test_sound_data_meets_its_suite(table: str, small_lake: SmallLake) -> None:
     assert small_lake.broken(table, "from sound") == []
 
 
+@pytest.mark.parametrize("model", ["chance", NAIVE_RULE, "perfect_foresight"])
+@pytest.mark.parametrize("table", ["forecasts", "evaluations"])
+def test_sound_data_of_every_role_meets_its_suite(
+    table: str, model: str, small_lake: SmallLake
+) -> None:
+    assert small_lake.broken(table, "from sound", model) == []
+
+
 @pytest.mark.parametrize(
     ("table", "trap"),
     [pytest.param(table, trap, id=f"{table}: {trap}") for table in TRAPS for trap in TRAPS[table]],
@@ -509,7 +736,39 @@ def test_a_trap_breaks_the_expectation_that_names_it(
     table: str, trap: str, small_lake: SmallLake
 ) -> None:
     columns, made = TRAPS[table][trap]
-    assert {e.kwargs["column"] for e in small_lake.broken(table, made)} == set(columns.split())
+    broken = small_lake.broken(table, made, BY_MODEL.get(trap, MODEL))
+    assert {e.kwargs["column"] for e in broken} == set(columns.split())
+
+
+@pytest.mark.parametrize(
+    ("table", "trap", "spared"),
+    [
+        ("forecasts", "other units than last month", "chance"),
+        ("evaluations", "a ceiling that is not reached", MODEL),
+        ("evaluations", "chance that finds crimes", MODEL),
+        ("evaluations", "a model that misleads", "chance"),
+        ("evaluations", "a model that loses to the naive rule", "chance"),
+        ("evaluations", "a model that loses to the naive rule", "perfect_foresight"),
+        ("evaluations", "a model that loses to the naive rule", NAIVE_RULE),
+    ],
+)
+def test_a_model_is_judged_by_its_role(
+    table: str, trap: str, spared: str, small_lake: SmallLake
+) -> None:
+    assert small_lake.broken(table, TRAPS[table][trap][1], spared) == []
+
+
+def test_the_other_unit_kinds_of_a_model_are_judged_with_it(small_lake: SmallLake) -> None:
+    broken_lsoas = changed("rank = 20", score="null")
+    small_lake.publish("forecasts", MONTH, FORECASTS)
+    connection, lake = small_lake.connection, small_lake.lake
+    connection.execute(f"create or replace temp table made as {broken_lsoas}")
+    place = {"month": MONTH, "model": MODEL, "unit": "lsoa"}
+    lake.publish(connection, "made", "forecasts", place)
+    (row,) = runner.profile(
+        connection, lake, runner.read_suite("forecasts"), [{"month": MONTH}], MODEL
+    )
+    assert (row["rankings"], row["broken_rankings"], row["scores_not_finite"]) == (16, 0, 8)
 
 
 def test_half_a_file_that_cannot_be_read_is_critical(small_lake: SmallLake) -> None:
@@ -534,11 +793,28 @@ KNOWN_WARNINGS = {
 """What warns in three years of real data, and is worth it; nothing is critical."""
 
 
-@pytest.mark.parametrize("table", runner.suite_tables())
-def test_real_data_meets_its_suite_but_for_what_is_known(table: str, real_lake: RealLake) -> None:
+MONTHS_OF = {
+    "forecasts": FORECAST_MONTHS,
+    "evaluations": FORECAST_MONTHS[:-1],
+    "leaderboard": FORECAST_MONTHS[-1:],
+}
+"""The months that tables have which are not there from 2023 on."""
+
+
+@pytest.mark.parametrize(
+    ("table", "model"),
+    [
+        (table, model)
+        for table in runner.suite_tables()
+        for model in MODEL_ASSETS.get(table, (None,))
+    ],
+)
+def test_real_data_meets_its_suite_but_for_what_is_known(
+    table: str, model: str | None, real_lake: RealLake
+) -> None:
     partitions: list[dict[str, str]] = [{}]
     if TABLES[table].partitions:
-        partitions = [{"month": month} for month in MONTHS_2023_2025]
+        partitions = [{"month": month} for month in MONTHS_OF.get(table, MONTHS_2023_2025)]
     if "force" in TABLES[table].partitions:
         partitions = [
             {**p, "force": force}
@@ -547,12 +823,13 @@ def test_real_data_meets_its_suite_but_for_what_is_known(table: str, real_lake: 
         ]
     suite = runner.read_suite(table)
     with DuckDB().get_connection() as connection:
-        profile = runner.profile(connection, real_lake.lake, suite, partitions)
+        profile = runner.profile(connection, real_lake.lake, suite, partitions, model)
     found = {
-        (table, row.get("month"), row.get("force"), outcome.expectation.kwargs["column"])
+        (table, row.get("month"), model or row.get("force"), outcome.expectation.kwargs["column"])
         for row, outcomes in zip(profile, runner.judge(suite, profile), strict=True)
         for outcome in outcomes
         if not outcome.passed
     }
     assert len(profile) == len(partitions)
-    assert found == {warning for warning in KNOWN_WARNINGS if warning[0] == table}
+    known = {w for w in KNOWN_WARNINGS if w[0] == table and (model is None or w[2] == model)}
+    assert found == known

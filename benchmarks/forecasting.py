@@ -1,0 +1,205 @@
+"""Figures of forecasts: the nation by all baselines, the point process on one force, judging.
+
+On the nation of :mod:`benchmarks.nation`, with the functions that the assets call. Needs the cells
+and counts that :mod:`benchmarks.hexes` publishes, and makes them if they are not there.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from benchmarks.hexes import count_into_cells, lay_the_grid
+from benchmarks.measuring import Figure, Run, by_turns, seconds_into
+from benchmarks.nation import Nation, make_nation, the_nation
+from crime_assets.forecasting.backtest import Ask, forecast, judge_cut_off, rank_units
+from crime_assets.forecasting.cells import HexSeries, StudyArea, study_areas
+from crime_assets.forecasting.counts import Counts
+from crime_assets.forecasting.forecasters import FORECASTERS, NAIVE_RULE
+from crime_assets.forecasting.metrics import Judgement, Outcome, judge
+from crime_assets.register import ALL_CRIME
+
+POINT_PROCESS = "point_process"
+BASELINES = {m: f for m, f in FORECASTERS.items() if m != POINT_PROCESS}
+SECONDS = 120
+MEMORY_GIB = 6.0
+POINT_PROCESS_SECONDS = 300
+
+
+def figures(run: Run) -> list[Figure]:
+    """Measure everything about forecasts."""
+    nation = the_nation(run.folder, run.share)
+    make_nation(nation, run.say)
+    here = (str(run.folder), run.share)
+    if not nation.lake.has("hex_counts", {"month": nation.months[-1]}):
+        run.measure(lay_the_grid, *here)
+        run.measure(count_into_cells, *here, 1)
+    judged = run.measure(judge_the_nation, *here)
+    made = run.measure(forecast_the_nation, *here)
+    process = run.measure(fit_the_point_process, *here)
+    metrics = run.measure(judge_one_ranking, *here, run.rounds)
+    all_of_it = (
+        f"{len(BASELINES)} forecasters but the point process, one cut-off, "
+        f"{judged.value['units']:,} cells, {judged.value['crime_types']} types"
+    )
+    return [
+        Figure(
+            f"{all_of_it}: read, forecast and judge {judged.value['horizons']} horizons",
+            judged.value["seconds"],
+            reference=judged.value["read"],
+            reference_is="reading the counts of these cells and months from the lake",
+            most=SECONDS,
+        ),
+        Figure("the same, peak memory", judged.peak_bytes / 2**30, "GiB", most=MEMORY_GIB),
+        Figure(
+            f"the same cells, {made.value['months']} months of history: forecast and keep 1 %",
+            made.value["seconds"],
+            reference=made.value["read"],
+            reference_is="reading the counts of these cells and months from the lake",
+            most=SECONDS,
+        ),
+        Figure("the same, peak memory", made.peak_bytes / 2**30, "GiB", most=MEMORY_GIB),
+        Figure(
+            f"point process on one force, {process.value['units']:,} cells, "
+            f"{process.value['crime_types']} types: fit and forecast",
+            process.value["seconds"],
+            reference=process.value["naive"],
+            reference_is=f"{NAIVE_RULE} on the same counts",
+            most=POINT_PROCESS_SECONDS,
+        ),
+        Figure(
+            f"{metrics.value['figures']} figures of one ranking of {metrics.value['units']:,} "
+            "cells, with intervals",
+            metrics.value["ours"],
+            reference=metrics.value["scikit_learn"],
+            reference_is="two of them (AUROC, average precision) by scikit-learn",
+        ),
+    ]
+
+
+def _counts(
+    nation: Nation,
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    force: str | None = None,
+    judged: bool = True,
+) -> tuple[StudyArea, Counts]:
+    """The counts of the nation, or of one force, and what can be asked of them.
+
+    Judged a year before the end where the nation is long enough for that, else a month before.
+    """
+    months = nation.months
+    cut_off = months[-1]
+    if judged:
+        cut_off = months[-13] if len(months) >= 36 else months[-2]
+    ask = Ask(least_months=min(24, months.index(cut_off) + 1))
+    for table in ("hex_counts", "coverage"):
+        nation.lake.view(connection, table, [{"month": m} for m in months])
+    for table in ("scopes", "scope_cells", "hex_cells"):
+        nation.lake.view(connection, table)
+    nation_scope = "select scope from scopes where kind = 'nation'"
+    (scope,) = connection.execute(nation_scope).fetchone() or ("",)
+    areas = study_areas(connection, cut_off, months, ask, judged=judged)
+    area = next(a for a in areas if a.scope == (force or scope))
+    series = HexSeries.read(connection, months)
+    last = (*area.history, *area.outcome)[-1]
+    return area, series.counts(area.cells(connection), area.history[0], last)
+
+
+def _able(counts: Counts) -> dict[str, Any]:
+    """The baselines that a history as long as this serves."""
+    return {m: f for m, f in BASELINES.items() if f.least_months <= len(counts.steps)}
+
+
+def judge_the_nation(folder: str, share: float) -> dict[str, Any]:
+    """Forecast the nation by all baselines but the point process, and judge them."""
+    nation = the_nation(Path(folder), share)
+    started = time.perf_counter()
+    with nation.engine().get_connection() as connection:
+        area, counts = _counts(nation, connection)
+    read = time.perf_counter() - started
+    ask = Ask(area.horizons, least_months=1)
+    able = _able(counts.until(area.history[-1]))
+    judged = judge_cut_off(able, counts, area.history[-1], area.crime_types, ask, threads=2)
+    ceiling = [r for r in judged["perfect_foresight"].rows if r[4] == "pei_star"]
+    if not all(abs(row[6] - 1) < 1e-9 for row in ceiling):
+        raise AssertionError("perfect foresight is not the best there is")
+    return {
+        "seconds": time.perf_counter() - started,
+        "read": read,
+        "units": len(counts.units),
+        "crime_types": len(area.crime_types),
+        "horizons": len(area.horizons),
+    }
+
+
+def forecast_the_nation(folder: str, share: float) -> dict[str, Any]:
+    """Forecast the nation at the last month by all baselines but the point process."""
+    nation = the_nation(Path(folder), share)
+    started = time.perf_counter()
+    with nation.engine().get_connection() as connection:
+        area, counts = _counts(nation, connection, judged=False)
+    read = time.perf_counter() - started
+    for name, forecaster in _able(counts).items():
+        if name != "perfect_foresight":
+            forecast(forecaster, counts, area.crime_types, Ask(area.horizons), threads=2)
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds, "read": read, "months": len(counts.steps)}
+
+
+def fit_the_point_process(folder: str, share: float) -> dict[str, Any]:
+    """Fit the point process to the force with the most cells."""
+    nation = the_nation(Path(folder), share)
+    with nation.engine().get_connection() as connection:
+        nation.lake.view(connection, "scopes")
+        largest = "select scope from scopes where kind = 'force' order by cells desc limit 1"
+        (force,) = connection.execute(largest).fetchone() or ("",)
+        area, counts = _counts(nation, connection, force=force, judged=False)
+    spent: dict[str, float] = {}
+    for name in (NAIVE_RULE, POINT_PROCESS):
+        times: list[float] = []
+        with seconds_into(times):
+            forecast(FORECASTERS[name], counts, area.crime_types, Ask(area.horizons), threads=2)
+        spent[name] = times[0]
+    return {
+        "seconds": spent[POINT_PROCESS],
+        "naive": spent[NAIVE_RULE],
+        "units": len(counts.units),
+        "crime_types": len(area.crime_types),
+    }
+
+
+def judge_one_ranking(folder: str, share: float, rounds: int) -> dict[str, Any]:
+    """Judge one ranking of the nation's cells by all metrics."""
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    nation = the_nation(Path(folder), share)
+    with nation.engine().get_connection() as connection:
+        area, counts = _counts(nation, connection)
+    cut_off = area.history[-1]
+    history = counts.until(cut_off)
+    (ranking,) = rank_units(FORECASTERS[NAIVE_RULE], history, ALL_CRIME, [1])
+    crimes = counts.after(cut_off, 1, ALL_CRIME)
+    past = Outcome(history.recent(ALL_CRIME, 1))
+    found: dict[str, Any] = {}
+
+    def ours() -> None:
+        judgement = Judgement(ranking, Outcome(crimes))
+        found["ours"] = judge(judgement, past, 1, expects_crimes=True, seed=1)
+
+    def scikit_learn() -> None:
+        hot = crimes > 0
+        found["theirs"] = (
+            roc_auc_score(hot, ranking.scores),
+            average_precision_score(hot, ranking.scores),
+        )
+
+    times = by_turns(rounds, ours=ours, scikit_learn=scikit_learn)
+    same = {f.metric: f.value for f in found["ours"] if f.coverage is None}
+    if not np.allclose([same["auroc"], same["aucpr"]], found["theirs"]):
+        raise AssertionError("scikit-learn has other figures")
+    return {**times, "units": len(ranking), "figures": len(found["ours"])}

@@ -1,0 +1,508 @@
+"""Assets of forecasts: what each model says, how it is judged, and the leaderboard of them all.
+
+One asset a model, so that a model is added, run and read about by itself. A forecast is made once
+for each cut-off; its evaluation again when later months become known.
+"""
+
+# No `from __future__ import annotations`: Dagster reads the type of a context as it stands.
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import duckdb
+import numpy as np
+
+from crime_assets.forecasting.backtest import (
+    COLUMNS,
+    Ask,
+    Lists,
+    NoForecast,
+    compare_lists,
+    forecast,
+    judge_cut_off,
+)
+from crime_assets.forecasting.cells import STATEMENTS, HexSeries, StudyArea, in_a_row, study_areas
+from crime_assets.forecasting.counts import Counts
+from crime_assets.forecasting.forecaster import Forecaster
+from crime_assets.forecasting.forecasters import FORECASTERS
+from crime_assets.forecasting.leaderboard import LEADERBOARD_METRICS
+from crime_assets.hexes.assets import hex_cells, hex_counts, scope_cells, scopes, view_covered
+from crime_assets.lake import DuckDB, Lake, MissingPartition, Published, create, sql
+from crime_assets.partitions import months, months_after, months_back, window
+from crime_assets.publication import (
+    Result,
+    audit,
+    preview,
+    publish_each,
+    table_asset,
+    table_metadata,
+)
+from crime_assets.register import ALL_CRIME
+from crime_assets.settings import Settings
+from crime_assets.sources.assets import coverage
+from crime_assets.tables import (
+    COVERAGE,
+    EVALUATIONS,
+    FORECASTS,
+    HEX_COUNTS,
+    LEADERBOARD,
+    Table,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GROUP = "forecasting"
+ASK = Ask()
+BACK = ASK.most_months - 1
+AHEAD = max(ASK.horizons)
+HEADLINE = ("hit_rate", 0.05)
+"""What the leaderboard's first table, its picture and its sentences are of."""
+
+
+# --- Units ----------------------------------------------------------------------------------
+
+
+def _hex_areas(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, month: str, judged: bool
+) -> Iterator[tuple[StudyArea, Counts | None]]:
+    """Each scope with its counts up to ``month`` (and after it, if ``judged``), or without them."""
+    lake.require(COVERAGE.name, {"month": month})
+    before = months_back(month, ASK.most_months)
+    after = [m for m in months_after(month, AHEAD) if lake.has(HEX_COUNTS.name, {"month": m})]
+    covered = view_covered(
+        lake, connection, HEX_COUNTS.name, [*before, *after] if judged else before
+    )
+    lake.view(connection, COVERAGE.name, [{"month": m} for m in covered])
+    for table in ("scopes", "scope_cells", "hex_cells"):
+        lake.view(connection, table)
+    history = in_a_row(before[::-1], covered.__contains__)[::-1]
+    there = [*history, *in_a_row(months_after(month, AHEAD), covered.__contains__)]
+    areas = list(study_areas(connection, month, there, ASK, judged=judged))
+    series: HexSeries | None = None
+    for area in areas:
+        if area.reason:
+            yield area, None
+            continue
+        series = series or HexSeries.read(connection, there)
+        cells = area.cells(connection)
+        yield area, series.counts(cells, area.history[0], (*area.history, *area.outcome)[-1])
+
+
+UNITS: Mapping[
+    str,
+    Callable[
+        [duckdb.DuckDBPyConnection, Lake, str, bool], Iterator[tuple[StudyArea, Counts | None]]
+    ],
+] = {"hex": _hex_areas}
+"""The kinds of units that are forecast, each with what reads its study areas from the lake."""
+
+
+def _unit_deps(ahead: int) -> list[dg.AssetDep]:
+    """What forecasts are made from, and judged by: counts to the cut-off and so many months on."""
+    return [
+        dg.AssetDep(hex_counts, partition_mapping=window(BACK, ahead)),
+        dg.AssetDep(coverage, partition_mapping=window(BACK, ahead)),
+        dg.AssetDep(scopes),
+        dg.AssetDep(scope_cells),
+        dg.AssetDep(hex_cells),
+    ]
+
+
+# --- Forecasts ------------------------------------------------------------------------------
+
+
+def _forecasts(model: str, forecaster: Forecaster) -> dg.AssetsDefinition:
+    @dg.asset(
+        **table_asset(
+            FORECASTS,
+            part=model,
+            group=GROUP,
+            statements=["forecasting/forecasts", *STATEMENTS],
+            constants=(forecaster, ASK),
+            partitions_def=months,
+            deps=_unit_deps(0),
+            audits={
+                "rankings_are_whole": "Each ranking has ranks 1 to n, each unit once, and finite "
+                "scores that fall with the rank."
+            },
+            description=_description(
+                "A unit and how hot the model says it will be in the next 1, 3 and 12 months.",
+                model,
+                forecaster,
+                "From `hex_counts` of the 24 to 36 months up to the cut-off, for each scope and "
+                "crime type. Kept are the hottest 1 % of the cells, at least a hundred.",
+            ),
+        )
+    )
+    def forecasts(
+        context: dg.AssetExecutionContext,
+        engine: DuckDB,
+        lake: dg.ResourceParam[Lake],
+        settings: dg.ResourceParam[Settings],
+    ) -> Iterator[dg.Output]:
+        def publish(connection: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
+            def rows(unit: str, area: StudyArea, counts: Counts) -> Columns:
+                return forecast(
+                    forecaster, counts, area.crime_types, _asked(area), settings.threads
+                )
+
+            return _publish(
+                connection, lake, FORECASTS, partition, model, rows, "rankings_are_whole"
+            )
+
+        yield from publish_each(context, engine, publish)
+
+    return forecasts
+
+
+def _description(row: str, model: str, forecaster: Forecaster, rest: str) -> str:
+    """What the UI shows of an asset of one model."""
+    what = (type(forecaster).__doc__ or "").strip()
+    return (
+        f"{row}\n\n**{forecaster.title}** (`{model}`). {what}\n\nSource: {forecaster.source}. "
+        + (f"Limits: {forecaster.limits}\n\n{rest}")
+    )
+
+
+def _asked(area: StudyArea) -> Ask:
+    """What can be asked in one study area."""
+    return Ask(area.horizons, ASK.least_months, ASK.most_months, ASK.resamplings, ASK.seed)
+
+
+Columns = Mapping[str, np.ndarray]
+
+
+def _publish(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    table: Table,
+    partition: Mapping[str, str],
+    model: str,
+    rows: Callable[[str, StudyArea, Counts], Columns],
+    rule: str,
+) -> Result:
+    """Publish what ``rows`` makes of each study area, one file a unit kind.
+
+    A scope that cannot be forecast is left out, as are the cells of a silent force, and the
+    metadata say why; raises :class:`NoForecast` where no scope can be.
+    """
+    published: list[Published] = []
+    left_out: list[tuple[str, str, str]] = []
+    metadata: dict[str, Any] = {}
+    done: set[tuple[str, str]] = set()
+    for unit, read in UNITS.items():
+        blocks: list[tuple[str, Columns]] = []
+        for area, counts in read(connection, lake, partition["month"], table is EVALUATIONS):
+            try:
+                if counts is None:
+                    raise NoForecast(area.reason)
+                blocks.append((area.scope, rows(unit, area, counts)))
+            except NoForecast as error:
+                left_out.append((unit, area.scope, str(error)))
+                continue
+            if area.silent:
+                left_out.append((unit, area.scope, _without(area)))
+        if not blocks:
+            continue
+        done |= {(unit, scope) for scope, _ in blocks}
+        _register(connection, f"{table.name[:-1]}_rows", blocks)
+        create(connection, f"forecasting/{table.name}")
+        audit(connection, f"forecasting/audits/{rule}")
+        place = {**partition, "model": model, "unit": unit}
+        published.append(lake.publish(connection, table.name, table.name, place))
+        metadata |= table_metadata(connection, table.name, published[-1])
+        metadata["preview"] = preview(connection, f"forecasting/previews/{table.name}")
+    if not published:
+        reasons = sorted({reason for _, _, reason in left_out})
+        raise NoForecast(f"none of {len(left_out)} scopes: {'; '.join(reasons[:5])}")
+    metadata["dagster/partition_row_count"] = sum(file.rows for file in published)
+    metadata["bytes"] = sum(file.bytes for file in published)
+    metadata["scopes"] = len(done)
+    if left_out:
+        lines = [f"| {unit} | {scope} | {reason} |" for unit, scope, reason in left_out]
+        metadata["left_out"] = dg.MetadataValue.md(
+            "\n".join(["| unit | scope | why |", "|---|---|---|", *lines])
+        )
+    figures = {"rows": metadata["dagster/partition_row_count"], "scopes": len(done)}
+    return Result(_version(published), metadata, {rule: figures})
+
+
+def _without(area: StudyArea) -> str:
+    """Which cells a study area lacks, and why."""
+    span = f"{area.history[0]} to {(*area.history, *area.outcome)[-1]}"
+    horizons = ", ".join(map(str, area.horizons))
+    forces = ", ".join(area.silent)
+    return f"the cells of {forces}, silent in a month from {span} (horizons {horizons})"
+
+
+def _register(
+    connection: duckdb.DuckDBPyConnection, name: str, blocks: Sequence[tuple[str, Columns]]
+) -> None:
+    """Let ``name`` be a view of the columns of all scopes."""
+    import pandas as pd
+
+    columns = {
+        column: np.concatenate([rows[column] for _, rows in blocks]) for column in blocks[0][1]
+    }
+    names = sorted({scope for scope, _ in blocks})
+    codes = [names.index(scope) for scope, _ in blocks]
+    lengths = [len(next(iter(rows.values()))) for _, rows in blocks]
+    scope = pd.Categorical.from_codes(np.repeat(codes, lengths), names)
+    connection.register(name, pd.DataFrame({"scope": scope, **columns}))
+
+
+def _version(published: Sequence[Published]) -> str:
+    """The data version of several files: that of one is its own hash."""
+    if len(published) == 1:
+        return published[0].sha256
+    return hashlib.sha256("".join(file.sha256 for file in published).encode()).hexdigest()
+
+
+# --- Evaluations ----------------------------------------------------------------------------
+
+
+def _evaluations(model: str, forecaster: Forecaster) -> dg.AssetsDefinition:
+    forecasts = dg.AssetKey([FORECASTS.name, model])
+    before = (
+        [dg.AssetDep(forecasts, partition_mapping=window(1))]
+        if forecaster.role != "ceiling"
+        else []
+    )
+
+    @dg.asset(
+        **table_asset(
+            EVALUATIONS,
+            part=model,
+            group=GROUP,
+            statements=["forecasting/evaluations", *STATEMENTS],
+            constants=(forecaster, ASK),
+            partitions_def=months,
+            deps=[*_unit_deps(AHEAD), *before],
+            audits={
+                "figures_fit": "Each figure is there once, finite, within its range and between "
+                "the worst and the best resolution of ties."
+            },
+            description=_description(
+                "A figure by which the model's forecasts of one cut-off are judged.",
+                model,
+                forecaster,
+                "The forecast is made anew from the months up to the cut-off, for all cells, and "
+                "judged on the months after it: on each horizon whose months are all known. Made "
+                "again when further months come, it has further horizons.",
+            ),
+        )
+    )
+    def evaluations(
+        context: dg.AssetExecutionContext,
+        engine: DuckDB,
+        lake: dg.ResourceParam[Lake],
+        settings: dg.ResourceParam[Settings],
+    ) -> Iterator[dg.Output]:
+        def publish(connection: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
+            month = partition["month"]
+            lists = {unit: _lists(connection, lake, month, model, unit) for unit in UNITS}
+
+            def rows(unit: str, area: StudyArea, counts: Counts) -> Columns:
+                judged = judge_cut_off(
+                    {model: forecaster},
+                    counts,
+                    month,
+                    area.crime_types,
+                    _asked(area),
+                    settings.threads,
+                )[model]
+                compare_lists(judged, lists[unit].get(area.scope, {}))
+                return dict(zip(COLUMNS, map(_column, zip(*judged.rows, strict=True)), strict=True))
+
+            return _publish(connection, lake, EVALUATIONS, partition, model, rows, "figures_fit")
+
+        yield from publish_each(context, engine, publish)
+
+    return evaluations
+
+
+def _column(values: Sequence[object]) -> np.ndarray:
+    """A column of numbers, with nan for ``None``, or of words."""
+    if isinstance(values[0], str):
+        return np.array(values, dtype=object)
+    return np.array([np.nan if value is None else value for value in values])
+
+
+def _lists(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, month: str, model: str, unit: str
+) -> dict[str, Lists]:
+    """The hottest units of each scope as forecast a month earlier; nothing where it was not."""
+    place = {"month": months_back(month, 2)[0], "model": model, "unit": unit}
+    if not lake.view(connection, FORECASTS.name, [place], skip_missing=True):
+        return {}
+    found: dict[str, Lists] = {}
+    for scope, crime_type, horizon, ids in connection.execute(
+        "select scope, crime_type, horizon_steps, list(unit_id order by rank) from forecasts "
+        "group by all"
+    ).fetchall():
+        units = np.array(ids)
+        if unit == "hex":
+            units = units.astype(np.int64)
+        found.setdefault(scope, {})[crime_type, horizon] = units
+    return found
+
+
+MODEL_ASSETS: dict[str, Sequence[str]] = {
+    FORECASTS.name: [m for m, f in FORECASTERS.items() if f.role != "ceiling"],
+    EVALUATIONS.name: [*FORECASTERS],
+}
+"""The models that each table by model has an asset of; perfect foresight forecasts nothing."""
+
+forecast_assets = [_forecasts(model, FORECASTERS[model]) for model in MODEL_ASSETS[FORECASTS.name]]
+
+evaluation_assets = [_evaluations(model, forecaster) for model, forecaster in FORECASTERS.items()]
+
+
+# --- Leaderboard ----------------------------------------------------------------------------
+
+JUDGED_MONTHS = 36
+"""The cut-offs that a leaderboard looks back on, at most."""
+
+
+@dg.asset(
+    **table_asset(
+        LEADERBOARD,
+        group=GROUP,
+        statements=["forecasting/leaderboard", "forecasting/judged_figures"],
+        constants=(ASK, HEADLINE, LEADERBOARD_METRICS, JUDGED_MONTHS),
+        partitions_def=months,
+        deps=[
+            *(
+                dg.AssetDep(
+                    dg.AssetKey([EVALUATIONS.name, model]),
+                    partition_mapping=window(JUDGED_MONTHS, -1),
+                )
+                for model in MODEL_ASSETS[EVALUATIONS.name]
+            ),
+            coverage,
+        ],
+        audits={
+            "ranks_fit": "Each model stands once in a ranking, with a finite value; floor and "
+            "ceiling are not ranked."
+        },
+    )
+)
+def leaderboard(
+    context: dg.AssetExecutionContext,
+    engine: DuckDB,
+    lake: dg.ResourceParam[Lake],
+    settings: dg.ResourceParam[Settings],
+) -> Iterator[dg.Output]:
+    """The place of one model by one metric, over the cut-offs whose outcome was known by then.
+
+    From `evaluations` of the 36 months before. Every model is compared with the best other
+    baseline on the same cut-offs; intervals come of resampling blocks of cut-offs. Published too:
+    a page with plots, and a card for each model, in the folder that the metadata name.
+    """
+
+    def publish(connection: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
+        month = partition["month"]
+        lake.view(connection, COVERAGE.name, [partition])
+        places = [
+            {"month": cut_off, "model": model, "unit": unit}
+            for cut_off in months_back(month, JUDGED_MONTHS + 1)[:-1]
+            for model in FORECASTERS
+            for unit in UNITS
+        ]
+        if not lake.view(connection, EVALUATIONS.name, places, skip_missing=True):
+            raise MissingPartition(
+                f"no evaluations of a cut-off before {month} are in the lake: materialise "
+                "evaluations of the months before first"
+            )
+        board, drawn = _rank(connection, month)
+        connection.register("leaderboard_rows", board)
+        create(connection, "forecasting/leaderboard")
+        audit(connection, "forecasting/audits/ranks_fit")
+        published = lake.publish(connection, "leaderboard", LEADERBOARD.name, partition)
+        folder = settings.data_dir / "leaderboard" / month
+        made_from = _made_from(connection, lake, places, month)
+        metadata = table_metadata(connection, "leaderboard", published)
+        metadata |= _write_pages(folder, board, drawn, made_from)
+        figures = {"rows": published.rows, "models": board["model"].nunique()}
+        return Result(published.sha256, metadata, {"ranks_fit": figures})
+
+    yield from publish_each(context, engine, publish)
+
+
+def _rank(
+    connection: duckdb.DuckDBPyConnection, month: str
+) -> tuple["pd.DataFrame", "pd.DataFrame"]:
+    """The leaderboard of all units and scopes, and the figures of all crime that are drawn."""
+    import pandas as pd
+
+    from crime_assets.forecasting.leaderboard import rank_models
+
+    roles = {model: forecaster.role for model, forecaster in FORECASTERS.items()}
+    ranked, drawn = [], []
+    for unit, scope in connection.execute(
+        "select distinct unit, scope from evaluations order by all"
+    ).fetchall():
+        metrics = [*LEADERBOARD_METRICS, "crimes", "expected_crimes"]
+        figures = connection.execute(
+            sql("forecasting/judged_figures"),
+            {"unit": unit, "scope": scope, "month": month, "metrics": metrics},
+        ).df()
+        if len(figures):
+            ranked.append(rank_models(figures, roles))
+            drawn.append(figures[figures["crime_type"] == ALL_CRIME])
+    if not ranked:
+        raise NoForecast(f"no cut-off has an outcome that was known by {month}")
+    return pd.concat(ranked, ignore_index=True), pd.concat(drawn, ignore_index=True)
+
+
+def _write_pages(
+    folder: Path, board: "pd.DataFrame", drawn: "pd.DataFrame", made_from: dict[str, object]
+) -> dict[str, Any]:
+    """Write the report and the cards into ``folder``; returns what the UI shows of them."""
+    from crime_assets.forecasting.leaderboard import headlines, of_all_crime
+    from crime_assets.forecasting.model_card import write_cards
+    from crime_assets.forecasting.report import leaderboard_picture, nation_first, write_report
+    from crime_assets.hexes import pictures
+
+    page = write_report(folder, board, drawn, FORECASTERS, made_from, HEADLINE)
+    write_cards(folder, FORECASTERS, board, made_from)
+    metadata: dict[str, Any] = {
+        "verdicts": dg.MetadataValue.md("\n".join(f"- {s}" for s in headlines(board, *HEADLINE))),
+        "page": dg.MetadataValue.path(str(page)),
+        "model_cards": dg.MetadataValue.path(str(folder / "cards")),
+    }
+    group = of_all_crime(board, *HEADLINE)
+    if len(group):
+        group = group[group["unit"] == group["unit"].min()]
+        group = group[group["scope"] == nation_first(group["scope"].unique())[0]]
+        group = group[group["horizon_steps"] == group["horizon_steps"].min()]
+        picture = pictures.as_markdown(leaderboard_picture(group))
+        metadata["picture"] = dg.MetadataValue.md(picture)
+    return metadata
+
+
+def _made_from(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    places: Sequence[Mapping[str, str]],
+    month: str,
+) -> dict[str, object]:
+    """What a leaderboard rests on: release, cut-offs, models and the versions of evaluations."""
+    there = [place for place in places if lake.has(EVALUATIONS.name, place)]
+    versions = "".join(lake.sha256(EVALUATIONS.name, place) for place in there)
+    cut_offs = sorted({place["month"] for place in there})
+    releases = connection.execute(
+        "select distinct release from coverage where release is not null order by all"
+    ).fetchall()
+    return {
+        "month": month,
+        "release": ", ".join(release for (release,) in releases),
+        "cut_offs": [cut_offs[0], cut_offs[-1], len(cut_offs)],
+        "forecasters": {model: repr(FORECASTERS[model]) for model in FORECASTERS},
+        "asked": repr(ASK),
+        "evaluations": hashlib.sha256(versions.encode()).hexdigest(),
+    }

@@ -1,0 +1,350 @@
+"""Counts for an experiment: from the lake, from a file of points, or from a file of area counts.
+
+Each reader returns the counts, and what they were made from: files with their SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from crime_assets import DataError
+from crime_assets.forecasting.cells import HexSeries, StudyArea, hex_units, in_a_row
+from crime_assets.forecasting.counts import Counts, Units, link
+from crime_assets.hexes import grid
+from crime_assets.lake import DuckDB, Lake, create, sql
+from crime_assets.partitions import months_after, months_back
+from crime_assets.register import ALL_CRIME, CRIME_TYPES
+from crime_assets.settings import Settings
+from crime_assets.sources.boundaries import load_force_areas, load_lsoas
+
+PARTIAL = 0.25
+"""A force is silent in a month with less than this share of its median month: as `coverage`."""
+
+Made = tuple[Counts, dict[str, str]]
+
+
+@contextmanager
+def _engine(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    with DuckDB(
+        memory_limit=settings.memory_limit, threads=settings.threads
+    ).get_connection() as connection:
+        yield connection
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _version(source: str) -> str:
+    """The SHA-256 of a file; the address of what is none."""
+    return sha256(Path(source)) if Path(source).is_file() else source
+
+
+def from_lake(settings: Settings, scope: str, last_month: str) -> Made:
+    """The cells of a scope of the lake: the months in a row up to ``last_month``.
+
+    Of the nation, which needs no force in particular, the cells of a force that was silent in one
+    of the months are left out. Raises :class:`~crime_assets.DataError` for a scope or month that
+    the lake has not.
+    """
+    lake = Lake(settings.data_dir / "lake")
+    with _engine(settings) as connection:
+        for table in ("scopes", "scope_cells", "hex_cells"):
+            lake.view(connection, table)
+        found = connection.execute(
+            "select forces from scopes where scope = $scope", {"scope": scope}
+        ).fetchone()
+        if found is None:
+            raise DataError(f"the lake has no scope {scope}; its scopes are in the table scopes")
+        forces = set(found[0])
+        lake.require("coverage", {"month": last_month})
+        earlier = months_back(last_month, 12 * 30)
+        there = [
+            m
+            for m in earlier
+            if lake.has("coverage", {"month": m}) and lake.has("hex_counts", {"month": m})
+        ]
+        lake.view(connection, "coverage", [{"month": m} for m in there])
+        published: dict[str, set[str]] = {}
+        for force, month in connection.execute(sql("forecasting/published_months")).fetchall():
+            published.setdefault(month, set()).add(force)
+        months = in_a_row(
+            earlier[::-1], lambda m: bool(published.get(m)) and forces <= published[m]
+        )[::-1]
+        if not months:
+            raise DataError(f"{scope} has no crimes of {last_month} in the lake")
+        lake.view(connection, "hex_counts", [{"month": m} for m in months])
+        silent: set[str] = set()
+        if not forces:
+            every = connection.execute("select scope from scopes where kind = 'force'").fetchall()
+            always = set(published[months[0]]).intersection(*(published[m] for m in months))
+            silent = {force for (force,) in every} - always
+        cells = StudyArea(scope, silent=tuple(sorted(silent))).cells(connection)
+        counts = HexSeries.read(connection, months).counts(cells, months[0], months[-1])
+    versions = {f"hex_counts {m}": lake.sha256("hex_counts", {"month": m}) for m in months}
+    return counts, versions
+
+
+def from_points(
+    settings: Settings,
+    path: Path,
+    areas: str,
+    columns: Mapping[str, str],
+    crime_types: Mapping[str, str],
+) -> Made:
+    """The cells with their centre in the LSOAs whose name is like ``areas`` (an SQL pattern).
+
+    ``path`` is a Parquet or CSV file of crimes. ``columns`` says how its ``month``, ``crime_type``,
+    ``longitude`` and ``latitude`` (WGS84) are called, ``crime_types`` which of its types are
+    called otherwise than police.uk's files call them. Raises :class:`~crime_assets.DataError`
+    where no LSOA or no crime is found, or a type is unknown.
+    """
+    with _engine(settings) as connection:
+        load_lsoas(connection, settings.lsoa_boundaries)
+        connection.execute(
+            "create temp table areas as from lsoa_areas where name like $areas",
+            {"areas": areas},
+        )
+        west, south, east, north = (
+            connection.execute(
+                "select min(st_xmin(geometry)), min(st_ymin(geometry)), max(st_xmax(geometry)), "
+                "max(st_ymax(geometry)) from areas"
+            ).fetchone()
+            or (None,) * 4
+        )
+        if west is None:
+            raise DataError(f"no LSOA has a name like {areas!r} in {settings.lsoa_boundaries}")
+        every = np.arange(grid.CELLS)
+        easting, northing = grid.centres(every)
+        near = (easting >= west) & (easting <= east) & (northing >= south) & (northing <= north)
+        _register(
+            connection,
+            "lattice_cells",
+            {"hex_id": every[near], "easting": easting[near], "northing": northing[near]},
+        )
+        create(connection, "forecasting/cells_in_areas")
+        cells = connection.execute("from cells_in_areas order by hex_id").fetchnumpy()["hex_id"]
+        _read(connection, "crimes", path, columns, "month", "crime_type", "longitude", "latitude")
+        found = connection.execute(sql("forecasting/crimes_at_points")).fetchnumpy()
+    units = hex_units(np.asarray(cells))
+    hex_id = grid.hex_ids(found["easting"], found["northing"])
+    position = np.full(grid.CELLS + 1, -1)
+    position[units.ids] = np.arange(len(units))
+    counts = _counts(
+        units,
+        found["month"],
+        _known_types(found["crime_type"], crime_types),
+        position[hex_id],
+        found["crimes"],
+    )
+    return counts, {path.name: sha256(path), "LSOA boundaries": _version(settings.lsoa_boundaries)}
+
+
+def from_areas(
+    settings: Settings,
+    path: Path,
+    columns: Mapping[str, str],
+    crime_types: Mapping[str, str],
+    lookup: Path | None,
+) -> Made:
+    """LSOAs counted already: ``path`` holds ``month``, ``lsoa_code``, ``crime_type``, ``crimes``.
+
+    ``columns`` and ``crime_types`` say what is called otherwise, as in :func:`from_points`.
+
+    Codes of 2011 are known through ``lookup`` (``lsoa11cd``, ``lsoa21cd``); where an area was split
+    or merged, the unit is the smallest area that both vintages add up to, named by the first code
+    of 2021. Left out: crimes without a code, and the areas of forces that were silent in a month.
+    """
+    with _engine(settings) as connection:
+        load_lsoas(connection, settings.lsoa_boundaries)
+        load_force_areas(connection, settings.force_boundaries)
+        _read(
+            connection, "area_crimes", path, columns, "month", "lsoa_code", "crime_type", "crimes"
+        )
+        codes = connection.execute(sql("forecasting/area_forces")).fetchnumpy()
+        found = connection.execute(sql("forecasting/crimes_of_areas")).fetchnumpy()
+        pairs = _vintages(connection, lookup, set(map(str, found["lsoa_code"])))
+        connection.execute(
+            "create temp table areas as select row_number() over (order by code) - 1 as position, "
+            "geometry from lsoa_areas"
+        )
+        create(connection, "forecasting/area_neighbours")
+        touching = connection.execute("from area_neighbours").fetchnumpy()
+    code = np.asarray(codes["code"]).astype(str)
+    of_code, group_of = _units_of_both_vintages(code, pairs)
+    n = of_code.max() + 1
+    ids = code[np.unique(of_code, return_index=True)[1]]  # codes ascend: the first is the smallest
+    order = np.argsort(ids)
+    place = np.empty(n, dtype=np.int64)
+    place[order] = np.arange(n)
+    unit_of_area = place[of_code]
+    size = np.bincount(unit_of_area, weights=codes["size"]).astype(float)
+    force = np.empty(n, dtype=object)
+    force[unit_of_area] = np.asarray(codes["force"], dtype=object)
+    units = Units(
+        "lsoa",
+        ids[order],
+        size,
+        link(n, unit_of_area[touching["one"]], unit_of_area[touching["other"]]),
+    )
+    lsoa, at = np.unique(np.asarray(found["lsoa_code"]).astype(str), return_inverse=True)
+    unknown = [c for c in lsoa if c not in group_of]
+    if unknown:
+        raise DataError(f"{len(unknown)} codes are no LSOA of 2011 or 2021: {unknown[:5]}")
+    unit = place[np.array([group_of[c] for c in lsoa])][at]
+    counts = _counts(
+        units, found["month"], _known_types(found["crime_type"], crime_types), unit, found["crimes"]
+    )
+    silent = _silent(counts, force.astype(str))
+    return counts.within(~np.isin(force.astype(str), silent)), {
+        path.name: sha256(path),
+        "LSOA boundaries": _version(settings.lsoa_boundaries),
+        "force boundaries": _version(settings.force_boundaries),
+        "left out as silent": ", ".join(silent),
+    }
+
+
+def _silent(counts: Counts, force: NDArray) -> list[str]:
+    """The forces with a month of far fewer crimes than their median month."""
+    by_unit = counts.crimes[ALL_CRIME].toarray()
+    found = []
+    for name in np.unique(force):
+        months = by_unit[force == name].sum(axis=0)
+        if months.min() <= PARTIAL * np.median(months):
+            found.append(str(name))
+    return found
+
+
+def _vintages(
+    connection: duckdb.DuckDBPyConnection, lookup: Path | None, used: set[str]
+) -> list[tuple[str, str]]:
+    """The pairs of codes of 2011 and 2021 of those areas of 2011 that the file names."""
+    if lookup is None:
+        return []
+    rows = connection.execute(
+        f"select lsoa11cd, lsoa21cd from {_file(lookup)} order by all"
+    ).fetchall()
+    new = {b for _, b in rows}
+    return [(a, b) for a, b in rows if a in used and a not in new]
+
+
+def _units_of_both_vintages(
+    code: NDArray[np.str_], pairs: Sequence[tuple[str, str]]
+) -> tuple[NDArray[np.int64], dict[str, int]]:
+    """Which unit each code of 2021 (n,) belongs to, and each code of either vintage."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    old = sorted({a for a, _ in pairs})
+    at = {c: i for i, c in enumerate([*code, *old])}
+    pairs = [(a, b) for a, b in pairs if b in at]
+    ends = np.array([(at[a], at[b]) for a, b in pairs], dtype=np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(len(at), len(at)))
+    _, component = connected_components(graph, directed=False)
+    of_code = np.unique(component[: len(code)], return_inverse=True)
+    number = {c: i for i, c in enumerate(of_code[0])}
+    known = {c: number[component[i]] for c, i in at.items() if component[i] in number}
+    return of_code[1], known
+
+
+def _counts(
+    units: Units,
+    month: NDArray,
+    crime_type: NDArray,
+    unit: NDArray[np.integer],
+    crimes: NDArray,
+) -> Counts:
+    """Counts of the months from the first to the last; rows without a unit (-1) are left out."""
+    month = np.asarray(month).astype(str)
+    there = sorted(set(month.tolist()))
+    if wrong := [m for m in there if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", m)]:
+        raise DataError(f"months must be spelled like 2025-09, not {', '.join(wrong[:5])}")
+    if not there:
+        raise DataError("the file holds no crime with a place")
+    months = [there[0], *(m for m in months_after(there[0], 12 * 30) if m <= there[-1])]
+    if missing := sorted(set(months) - set(there)):
+        raise DataError(f"no crime in {', '.join(missing[:5])}: months must be there in a row")
+    at = np.searchsorted(months, month)
+    inside = unit >= 0
+    if not inside.any():
+        raise DataError("no crime lies in a unit of the study area")
+    rows = {
+        name: (unit[keep], at[keep], crimes[keep])
+        for name in sorted(set(crime_type))
+        for keep in [inside & (crime_type == name)]
+    }
+    rows[ALL_CRIME] = (unit[inside], at[inside], crimes[inside])
+    return Counts.of(units, months, rows)
+
+
+def _known_types(names: NDArray, renamed: Mapping[str, str]) -> NDArray:
+    """The crime types as police.uk's files call them, from names in whatever spelling."""
+
+    def plain(name: str) -> str:
+        return re.sub(r"[^a-z]+", "-", name.lower()).strip("-")
+
+    known = {plain(name): name for name in CRIME_TYPES} | {
+        plain(theirs): ours for theirs, ours in renamed.items()
+    }
+    found, at = np.unique(np.asarray(names).astype(str), return_inverse=True)
+    if unknown := [name for name in found if known.get(plain(name)) not in CRIME_TYPES]:
+        raise DataError(
+            f"crime types {', '.join(map(str, unknown))} are unknown: name them in `crime_types`"
+        )
+    return np.array([known[plain(name)] for name in found], dtype=object)[at]
+
+
+_TYPES = {"longitude": "double", "latitude": "double", "crimes": "bigint"}
+
+
+def _read(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    path: Path,
+    columns: Mapping[str, str],
+    *names: str,
+) -> None:
+    """Make ``table`` of the columns ``names`` of a file, which may call them otherwise."""
+    if unknown := sorted(set(columns) - set(names)):
+        raise DataError(f"`columns` names {', '.join(unknown)}; there are {', '.join(names)}")
+    theirs = {name: columns.get(name, name) for name in names}
+    file = _file(path)
+    try:
+        found = [row[0] for row in connection.execute(f"describe from {file}").fetchall()]
+        if missing := [name for name in theirs.values() if name not in found]:
+            raise DataError(
+                f"{path} has no column {', '.join(missing)}; it has {', '.join(found)}: say in "
+                "`columns` which is which"
+            )
+        select = ", ".join(
+            f'"{other}"::{_TYPES.get(name, "varchar")} as {name}' for name, other in theirs.items()
+        )
+        connection.execute(f"create temp table {table} as select {select} from {file}")
+    except duckdb.Error as error:
+        raise DataError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _file(path: Path) -> str:
+    """A Parquet or CSV file as DuckDB reads it."""
+    if not path.exists():
+        raise DataError(f"there is no file {path}")
+    quoted = "'" + str(path).replace("'", "''") + "'"
+    reader = "read_parquet" if path.suffix == ".parquet" else "read_csv"
+    return f"{reader}({quoted})"
+
+
+def _register(connection: duckdb.DuckDBPyConnection, name: str, columns: Mapping[str, Any]) -> None:
+    import pandas as pd
+
+    connection.register(name, pd.DataFrame(columns))
