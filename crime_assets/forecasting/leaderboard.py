@@ -106,7 +106,8 @@ def rank_models(
     :data:`LEADERBOARD_METRICS` play no part. ``roles`` says of every model in it whether it is a
     floor, a baseline, a model or a ceiling.
 
-    A ranking is judged on the cut-offs that all its models have. A model with less than half the
+    A ranking is judged on the cut-offs that all its models have; where they have none in common
+    there is no ranking (recapture rates of a rare crime, say). A model with less than half the
     cut-offs of the fullest one would shrink them for all, so it is left out of that: its row is its
     mean on its own cut-offs, has no rank (another month is another task), and is compared with the
     best baseline over the cut-offs that both have.
@@ -477,6 +478,7 @@ def _judge(
         columns[name] = _mean(field_.cube(groups, name), paired.used)[there]
     rank = columns["rank"]
     order = np.lexsort((model, rank, rank == 0, group))
+    order = order[columns["cut_offs"][order] > 0]
     return {name: column[order] for name, column in columns.items()}
 
 

@@ -220,15 +220,6 @@ def test_a_baseline_with_few_cut_offs_is_not_what_others_are_held_against() -> N
     assert pd.isna(table.loc["ewma", "verdict"])
 
 
-def test_models_that_share_no_cut_off_have_no_value() -> None:
-    nan = math.nan
-    table = rank_models(evaluations({"ewma": [1, 1, nan, nan], "kernel": [nan, nan, 2, 2]}), ROLES)
-    assert table["cut_offs"].tolist() == [0, 0]
-    assert table["value"].isna().all()
-    assert table["rank"].isna().all()
-    assert table["first_cut_off"].isna().all()
-
-
 def test_values_that_are_not_finite_play_no_part() -> None:
     table = by_model(
         rank_models(
@@ -651,3 +642,11 @@ def test_without_the_naive_rule_nothing_is_said_of_it() -> None:
     table = rank_models(evaluations({"ewma": [0.5] * 8, "kernel": [0.4] * 8}), ROLES)
     assert table["naive_difference"].isna().all()
     assert table["naive_verdict"].isna().all()
+
+
+def test_models_without_a_cut_off_in_common_have_no_ranking() -> None:
+    apart = evaluations({"rolling": [0.5, math.nan] * 4, "ewma": [math.nan, 0.4] * 4})
+    together = evaluations({"rolling": [0.5] * 8, "ewma": [0.4] * 8}, metric="pai")
+    table = rank_models(pd.concat([apart, together]), ROLES)
+    assert set(table["metric"]) == {"pai"}
+    assert table["value"].notna().all()

@@ -1,5 +1,5 @@
 -- leaderboard: from leaderboard_rows, the models ranked scope by scope. One row is one model by one
--- metric. Models without a cut-off in common have no value and are left out.
+-- metric.
 select
     unit,
     scope,
@@ -30,7 +30,6 @@ select
     naive_high,
     naive_verdict
 from leaderboard_rows
-where not (cut_offs = 0 and coalesce(isnan(value), true))
 order by
     unit,
     scope,

@@ -245,7 +245,9 @@ def regress(rows: Rows) -> tuple[NDArray[np.float64], float]:
     # scikit-learn divides the likelihood by the sum of the weights, and not the penalty
     mean = np.average(rows.target, weights=rows.weight)
     model = PoissonRegressor(alpha=RIDGE * mean, solver="newton-cholesky", max_iter=100, tol=1e-6)
-    model.fit(rows.features, rows.target, sample_weight=rows.weight)
+    # OpenBLAS sets the flag of an invalid number in threads that have computed none
+    with np.errstate(invalid="ignore"):
+        model.fit(rows.features, rows.target, sample_weight=rows.weight)
     return model.coef_, float(model.intercept_)
 
 
