@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
@@ -21,6 +22,9 @@ from crime_assets.hexes import grid
 from crime_assets.lake import sql
 from crime_assets.partitions import months_after
 from crime_assets.register import ALL_CRIME, CRIME_TYPES
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 STATEMENTS = ("forecasting/hex_series", "forecasting/published_months")
 
@@ -44,58 +48,57 @@ def hex_units(cells: NDArray[np.integer]) -> Units:
 
 @dataclass(frozen=True)
 class HexSeries:
-    """The crimes of all cells by type and month, in memory: 12 bytes a cell, type and month.
+    """The crimes of all cells by type and month, in memory: 8 bytes a cell, type and month.
 
-    ``bounds`` (types, months + 1) says where in ``hex_id`` and ``crimes`` each month of each type
-    stands.
+    ``cells`` (m,) are those with a crime, ascending; ``crimes`` (m, types x months) holds a type's
+    months side by side. By rows, so that the cells of one force are found without a look at the
+    others.
     """
 
     months: tuple[str, ...]
     crime_types: tuple[str, ...]
-    bounds: NDArray[np.int64]
-    hex_id: NDArray[np.integer]
-    crimes: NDArray[np.integer]
+    cells: NDArray[np.integer]
+    crimes: csr_array
 
     @classmethod
     def read(cls, connection: duckdb.DuckDBPyConnection, months: Sequence[str]) -> HexSeries:
         """From the view ``hex_counts`` of ``months``: the types in use, and all crime."""
+        from scipy.sparse import csr_array
+
         types = [t.crime_type for t in CRIME_TYPES.values() if not t.last_month]
         found = connection.execute(
             sql("forecasting/hex_series"), {"months": list(months), "crime_types": types}
         ).fetchnumpy()
-        at = np.asarray(found["crime_type_at"]).astype(np.int32) * len(months)
-        at += np.asarray(found["month_at"])
-        starts = np.searchsorted(at, np.arange((len(types) + 1) * len(months) + 1))
-        first = np.arange(len(types) + 1)[:, None] * len(months) + np.arange(len(months) + 1)
-        return cls(
-            tuple(months),
-            (*types, ALL_CRIME),
-            starts[first],
-            np.asarray(found["hex_id"]),
-            np.asarray(found["crimes"]),
+        hex_id = np.asarray(found["hex_id"])
+        starts = np.flatnonzero(np.diff(hex_id, prepend=-1))
+        crimes = csr_array(
+            (
+                np.asarray(found["crimes"]).astype(np.float32),
+                np.asarray(found["column_at"]),
+                np.append(starts, len(hex_id)).astype(np.int32),
+            ),
+            shape=(len(starts), (len(types) + 1) * len(months)),
         )
+        return cls(tuple(months), (*types, ALL_CRIME), hex_id[starts], crimes)
 
     def counts(self, cells: NDArray[np.integer], first: str, last: str) -> Counts:
         """The counts of some cells (ascending ids) from month ``first`` to ``last``."""
-        from scipy.sparse import csc_array
+        from scipy.sparse import csr_array
 
         start, end = self.months.index(first), self.months.index(last) + 1
-        position = np.full(grid.CELLS, -1, dtype=np.int32)
-        position[cells] = np.arange(len(cells), dtype=np.int32)
-        crimes = {}
-        for crime_type, bounds in zip(self.crime_types, self.bounds, strict=True):
-            rows = slice(bounds[start], bounds[end])
-            unit = position[self.hex_id[rows]]
-            inside = unit >= 0
-            before = np.concatenate([[0], np.cumsum(inside)])
-            crimes[crime_type] = csc_array(
-                (
-                    self.crimes[rows][inside].astype(np.float32),
-                    unit[inside],
-                    before[bounds[start : end + 1] - bounds[start]].astype(np.int32),
-                ),
-                shape=(len(cells), end - start),
-            )
+        _, at, row = np.intersect1d(cells, self.cells, assume_unique=True, return_indices=True)
+        some = self.crimes[row]
+        length = np.zeros(len(cells), dtype=np.int32)
+        length[at] = np.diff(some.indptr)
+        indptr = np.concatenate([[0], np.cumsum(length)]).astype(np.int32)
+        by_month = csr_array(
+            (some.data, some.indices, indptr), shape=(len(cells), some.shape[1])
+        ).tocsc()
+        span = len(self.months)
+        crimes = {
+            crime_type: by_month[:, span * i + start : span * i + end]
+            for i, crime_type in enumerate(self.crime_types)
+        }
         return Counts(hex_units(cells), self.months[start:end], crimes)
 
 

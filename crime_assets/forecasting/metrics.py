@@ -1,7 +1,9 @@
 """How good a forecast was: every metric of the field, from one ranking and one outcome.
 
 All of them follow from where the units with crimes stand in the ranking, and those are few: a
-nation of 1.48 million cells is judged in a tenth of a second.
+nation of 1.48 million cells is judged in a tenth of a second, by all metrics and with intervals, in
+half the time that scikit-learn takes for two of them. What scikit-learn and SciPy have is tested
+against them.
 
 **Coverage and ties.** A coverage of 1 % takes the hottest units until they fill 1 % of the area (of
 street length, for segments). Where the limit falls among units of one score, each of them counts
