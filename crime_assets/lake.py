@@ -59,7 +59,7 @@ class Published:
 
 
 @cache
-def _sql_folder() -> Path:
+def sql_folder() -> Path:
     """``sql/``: inside the installed package, or beside it in a checkout."""
     here = Path(__file__).parent
     folder = next((f for f in (here / "sql", here.parent / "sql") if f.is_dir()), None)
@@ -71,7 +71,7 @@ def _sql_folder() -> Path:
 @cache
 def sql(statement: str) -> str:
     """The text of ``sql/<statement>.sql``, such as ``hexes/hex_counts``."""
-    return (_sql_folder() / f"{statement}.sql").read_text(encoding="utf-8")
+    return (sql_folder() / f"{statement}.sql").read_text(encoding="utf-8")
 
 
 def code_version(statements: Iterable[str], constants: object = ()) -> str:

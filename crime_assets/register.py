@@ -63,6 +63,13 @@ CRIME_TYPES: dict[str, CrimeType] = {
 }
 
 
+def crime_types_since(month: str) -> tuple[str, ...]:
+    """The types in use that police.uk has had since ``month`` or before, in their order."""
+    return tuple(
+        t.crime_type for t in CRIME_TYPES.values() if not t.last_month and t.first_month <= month
+    )
+
+
 def force_slugs(kinds: Iterable[str] = ("territorial", "transport", "sample")) -> tuple[str, ...]:
     """The slugs of the forces of these kinds, in the register's order."""
     wanted = set(kinds)

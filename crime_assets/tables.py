@@ -286,7 +286,8 @@ LEADERBOARD = _table(
     horizon_steps  integer  steps after the cut-off
     metric  varchar  as in evaluations
     coverage  double  as in evaluations
-    rank  integer  1 is the best mean; floor and ceiling are not ranked
+    rank  integer  1 is the best mean; null for floor and ceiling, and for metrics of which more \
+is not better (recapture rate index, stability)
     model  varchar  the forecaster
     role  varchar  floor, baseline, model or ceiling
     cut_offs  integer  cut-offs it is judged on: those that all models of the ranking have
@@ -305,7 +306,8 @@ metric (for Brier and deviance less is better)
     difference_high  double  97.5 % quantile
     p_value  double  that a difference as large comes of chance, by the resampling, after Holm for \
 all models of the ranking
-    verdict  varchar  better, worse, no difference, or too few cut-offs; null without `against`
+    verdict  varchar  better, worse, no difference, or too few cut-offs; null without `against` \
+or rank
     naive_difference  double  value - that of the naive rule (rolling_mean_12), over the cut-offs \
 of both; null for the rule itself
     naive_low  double  2.5 % quantile of it

@@ -7,6 +7,7 @@ for each cut-off; its evaluation again when later months become known.
 # No `from __future__ import annotations`: Dagster reads the type of a context as it stands.
 
 import hashlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,7 +123,7 @@ def _forecasts(model: str, forecaster: Forecaster) -> dg.AssetsDefinition:
             part=model,
             group=GROUP,
             statements=["forecasting/forecasts", *STATEMENTS],
-            constants=(forecaster, ASK),
+            constants=(forecaster, ASK, _code(forecaster)),
             partitions_def=months,
             deps=_unit_deps(0),
             audits={
@@ -157,6 +158,18 @@ def _forecasts(model: str, forecaster: Forecaster) -> dg.AssetsDefinition:
         yield from publish_each(context, engine, publish)
 
     return forecasts
+
+
+def _code(forecaster: Forecaster, *further: str) -> str:
+    """A hash of the Python that scores depend on: the forecaster's file and what it builds on.
+
+    Constants beside a class are no part of its ``repr``.
+    """
+    here = Path(__file__).parent
+    names = ("counts.py", "cells.py", "backtest.py", "forecasters/past.py", *further)
+    own = inspect.getsourcefile(type(forecaster)) or ""
+    files = [Path(own), *(here / name for name in names)]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def _description(row: str, model: str, forecaster: Forecaster, rest: str) -> str:
@@ -217,7 +230,13 @@ def _publish(
         metadata |= table_metadata(connection, table.name, published[-1])
         metadata["preview"] = preview(connection, f"forecasting/previews/{table.name}")
     if not published:
-        reasons = sorted({reason for _, _, reason in left_out})
+        scopes_of: dict[str, list[str]] = {}
+        for _, scope, reason in left_out:
+            scopes_of.setdefault(reason, []).append(scope)
+        reasons = [
+            f"{reason} ({', '.join(scopes[:3])}{' ..' if len(scopes) > 3 else ''})"
+            for reason, scopes in scopes_of.items()
+        ]
         raise NoForecast(f"none of {len(left_out)} scopes: {'; '.join(reasons[:5])}")
     metadata["dagster/partition_row_count"] = sum(file.rows for file in published)
     metadata["bytes"] = sum(file.bytes for file in published)
@@ -279,7 +298,7 @@ def _evaluations(model: str, forecaster: Forecaster) -> dg.AssetsDefinition:
             part=model,
             group=GROUP,
             statements=["forecasting/evaluations", *STATEMENTS],
-            constants=(forecaster, ASK),
+            constants=(forecaster, ASK, _code(forecaster, "metrics.py")),
             partitions_def=months,
             deps=[*_unit_deps(AHEAD), *before],
             audits={
@@ -318,7 +337,12 @@ def _evaluations(model: str, forecaster: Forecaster) -> dg.AssetsDefinition:
                 compare_lists(judged, lists[unit].get(area.scope, {}))
                 return dict(zip(COLUMNS, map(_column, zip(*judged.rows, strict=True)), strict=True))
 
-            return _publish(connection, lake, EVALUATIONS, partition, model, rows, "figures_fit")
+            result = _publish(connection, lake, EVALUATIONS, partition, model, rows, "figures_fit")
+            if forecaster.role != "ceiling" and not any(lists.values()):
+                result.metadata["stability"] = (
+                    f"not judged: no forecasts/{model} of the month before are in the lake"
+                )
+            return result
 
         yield from publish_each(context, engine, publish)
 

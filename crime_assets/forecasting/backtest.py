@@ -77,10 +77,6 @@ COLUMNS = (
 )  # fmt: skip
 """Of :attr:`Judged.rows`: those of the table ``evaluations``, but for the scope."""
 
-FORECAST_COLUMNS = (
-    "unit_id", "crime_type", "step", "horizon_steps", "rank", "score", "expected_crimes",
-)  # fmt: skip
-
 
 def can_forecast(forecaster: Forecaster, history: Counts) -> None:
     """Raise :class:`NoForecast` where ``history`` is too short or too large for the forecaster."""
@@ -203,7 +199,10 @@ def judge_cut_off(
     def of_type(crime_type: str) -> list[tuple[str, list[tuple[Any, ...]], Lists]]:
         size = None if history.units.equal else history.units.size
         outcomes = [Outcome(counts.after(cut_off, h, crime_type), size) for h in horizons]
-        pasts = [Outcome(history.recent(crime_type, h), size) for h in horizons]
+        pasts = [
+            Outcome(history.recent(crime_type, h), size) if h <= len(history.steps) else None
+            for h in horizons
+        ]
         found = []
         for name, forecaster in forecasters.items():
             if isinstance(forecaster, PerfectForesight):

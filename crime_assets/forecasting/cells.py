@@ -21,7 +21,7 @@ from crime_assets.forecasting.counts import Counts, Units
 from crime_assets.hexes import grid
 from crime_assets.lake import sql
 from crime_assets.partitions import months_after
-from crime_assets.register import ALL_CRIME, CRIME_TYPES
+from crime_assets.register import ALL_CRIME, CRIME_TYPES, crime_types_since
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -133,14 +133,7 @@ class StudyArea:
         """All crime, and the types that police.uk had in every month that counts."""
         if not self.history:
             return ()
-        return (
-            *(
-                t.crime_type
-                for t in CRIME_TYPES.values()
-                if not t.last_month and t.first_month <= self.history[0]
-            ),
-            ALL_CRIME,
-        )
+        return (*crime_types_since(self.history[0]), ALL_CRIME)
 
 
 def study_areas(
@@ -177,8 +170,8 @@ def study_areas(
         if len(history) < ask.least_months:
             yield StudyArea(
                 scope,
-                reason=f"{len(history)} months in a row up to {cut_off}; "
-                f"{ask.least_months} are needed",
+                reason=f"{len(history)} months in a row up to {cut_off}, of the "
+                f"{ask.least_months} that are needed",
             )
             continue
         outcome = in_a_row(months[at + 1 :], is_there) if judged else ()

@@ -13,6 +13,7 @@ import hashlib
 import json
 import multiprocessing
 import platform
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import yaml
 
+import crime_assets
 from crime_assets import DataError
 from crime_assets.forecasting import inputs
 from crime_assets.forecasting.backtest import (
@@ -38,6 +40,9 @@ from crime_assets.forecasting.backtest import (
 )
 from crime_assets.forecasting.counts import Counts
 from crime_assets.forecasting.forecasters import FORECASTERS
+from crime_assets.forecasting.metrics import COVERAGES
+from crime_assets.lake import sql_folder
+from crime_assets.register import ALL_CRIME, crime_types_since
 from crime_assets.settings import SettingError, Settings
 
 if TYPE_CHECKING:
@@ -56,20 +61,39 @@ def _are_names(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
+def _is_month(value: object) -> bool:
+    return isinstance(value, str) and bool(re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", value))
+
+
+def _is_headline(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and value[0] in ("hit_rate", "pai", "pei_star", "f1")
+        and value[1] in COVERAGES
+    )
+
+
 _KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "title": (lambda v: isinstance(v, str), "a text"),
     "counts": (lambda v: isinstance(v, dict), "{lake: ...}, {points: ...} or {areas: ...}"),
     "forecasters": (_are_names, "a list of names"),
     "crime_types": (_are_names, "a list of names"),
-    "first_cut_off": (lambda v: isinstance(v, str), "a month such as 2025-09"),
-    "last_cut_off": (lambda v: isinstance(v, str), "a month such as 2025-09"),
+    "first_cut_off": (_is_month, "a month such as 2025-09"),
+    "last_cut_off": (_is_month, "a month such as 2025-09"),
     "headline": (
-        lambda v: isinstance(v, list) and [type(part) for part in v] in ([str, float], [str, int]),
-        "a metric and its coverage, such as [hit_rate, 0.05]",
+        _is_headline,
+        "hit_rate, pai, pei_star or f1 and one of the coverages "
+        f"{', '.join(map(str, COVERAGES))}, such as [hit_rate, 0.05]",
     ),
     "horizons": (
-        lambda v: isinstance(v, list) and bool(v) and all(_is_number(h, 1) for h in v),
-        "a list of numbers of steps, such as [1, 3]",
+        lambda v: (
+            isinstance(v, list)
+            and bool(v)
+            and all(_is_number(h, 1) for h in v)
+            and sorted(set(v)) == v
+        ),
+        "a list of numbers of steps, each more than the one before, such as [1, 3]",
     ),
     "least_months": (lambda v: _is_number(v, 1), "a number of months"),
     "most_months": (lambda v: _is_number(v, 1), "a number of months"),
@@ -160,8 +184,16 @@ class Experiment:
                 f"counts of {kind}: {', '.join(unknown)} unknown; there are "
                 f"{', '.join(sorted(must | may))}"
             )
+        for name, value in source.items():
+            nested = name == "columns" or (name == "crime_types")
+            words = "names by name" if nested else "a text"
+            texts = list(value.values()) if nested and isinstance(value, dict) else [value]
+            if (nested and not isinstance(value, dict)) or not all(
+                isinstance(text, str) for text in texts
+            ):
+                raise ExperimentError(f"counts of {kind}: {name} is {value!r}; it must be {words}")
         if kind == "lake":
-            return inputs.from_lake(settings, source["lake"], str(source["last_month"]))
+            return inputs.from_lake(settings, source["lake"], source["last_month"])
         if kind == "points":
             return inputs.from_points(
                 settings,
@@ -189,9 +221,12 @@ class Experiment:
             if step >= self.first_cut_off and step <= (self.last_cut_off or step)
         ]
         if not found:
+            within = f" from {self.first_cut_off}" * bool(self.first_cut_off)
+            within += f" to {self.last_cut_off}" * bool(self.last_cut_off)
             raise ExperimentError(
-                f"no cut-off: there are {len(counts.steps)} {counts.step}s; "
-                f"{self.ask.least_months} months of history and one to be judged by are needed"
+                f"no cut-off{within}: there are {len(counts.steps)} {counts.step}s, "
+                f"{counts.steps[0]} to {counts.steps[-1]}; {self.ask.least_months} months of "
+                "history and one to be judged by are needed"
             )
         return found
 
@@ -227,7 +262,10 @@ def run(
 
     crime_types = experiment.crime_types or counts.crime_types
     if unknown := sorted(set(crime_types) - set(counts.crime_types)):
-        raise ExperimentError(f"no crimes of {', '.join(unknown)} in these counts")
+        raise ExperimentError(
+            f"no crimes of {', '.join(unknown)} in these counts; there are "
+            f"{', '.join(counts.crime_types)}"
+        )
     cut_offs = experiment.cut_offs(counts)
     work = _Work(experiment.models, counts, tuple(crime_types), experiment.ask)
     frames: list[pd.DataFrame] = []
@@ -263,9 +301,11 @@ def run(
 
 
 def code_hash() -> str:
-    """The SHA-256 of the code that forecasts and judges."""
+    """The SHA-256 of the package and its SQL: whatever a result could depend on."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
+    package = Path(crime_assets.__file__).parent
+    files = [*package.rglob("*.py"), *package.rglob("*.csv"), *sql_folder().rglob("*.sql")]
+    for path in sorted(files):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -290,7 +330,11 @@ class _Work:
                 reasons[model] = str(error)
             else:
                 able[model] = FORECASTERS[model]
-        return judge_cut_off(able, self.counts, cut_off, self.crime_types, self.ask), reasons
+        since = (*crime_types_since(history.steps[0][:7]), ALL_CRIME)
+        crime_types = [name for name in self.crime_types if name in since]
+        for name in set(self.crime_types) - set(crime_types):
+            reasons[name] = f"police.uk had no such type in {history.steps[0]}"
+        return judge_cut_off(able, self.counts, cut_off, crime_types, self.ask), reasons
 
     def each(
         self, cut_offs: Sequence[str], workers: int

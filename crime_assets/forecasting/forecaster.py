@@ -21,8 +21,8 @@ Role = Literal["floor", "baseline", "model", "ceiling"]
 class Forecaster(Protocol):
     """What says where crimes will be, from what is known at the cut-off and nothing else.
 
-    An instance is a frozen dataclass: its fields are its parameters, so that its ``repr`` says all
-    that a result depends on.
+    An instance is a frozen dataclass: its fields are its parameters, and its ``repr`` shows them.
+    The code version of its assets holds that, and the text of its file.
     """
 
     title: ClassVar[str]

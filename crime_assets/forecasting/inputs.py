@@ -92,7 +92,12 @@ def from_lake(settings: Settings, scope: str, last_month: str) -> Made:
             silent = {force for (force,) in every} - always
         cells = StudyArea(scope, silent=tuple(sorted(silent))).cells(connection)
         counts = HexSeries.read(connection, months).counts(cells, months[0], months[-1])
-    versions = {f"hex_counts {m}": lake.sha256("hex_counts", {"month": m}) for m in months}
+    versions = {
+        f"{table} {m}": lake.sha256(table, {"month": m})
+        for table in ("coverage", "hex_counts")
+        for m in months
+    }
+    versions |= {table: lake.sha256(table) for table in ("scopes", "scope_cells", "hex_cells")}
     return counts, versions
 
 
@@ -211,6 +216,7 @@ def from_areas(
         path.name: sha256(path),
         "LSOA boundaries": _version(settings.lsoa_boundaries),
         "force boundaries": _version(settings.force_boundaries),
+        **({lookup.name: sha256(lookup)} if lookup else {}),
         "left out as silent": ", ".join(silent),
     }
 
@@ -232,9 +238,8 @@ def _vintages(
     """The pairs of codes of 2011 and 2021 of those areas of 2011 that the file names."""
     if lookup is None:
         return []
-    rows = connection.execute(
-        f"select lsoa11cd, lsoa21cd from {_file(lookup)} order by all"
-    ).fetchall()
+    _read(connection, "vintages", lookup, {}, "lsoa11cd", "lsoa21cd")
+    rows = connection.execute("from vintages order by all").fetchall()
     new = {b for _, b in rows}
     return [(a, b) for a, b in rows if a in used and a not in new]
 

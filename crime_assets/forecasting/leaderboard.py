@@ -55,8 +55,12 @@ LEADERBOARD_METRICS = (
     "spearman",
     "rank_biased_overlap",
 )
-"""The metrics of which one value is better than another. Gini and counts are none of them: they
-describe the outcome."""
+"""The metrics of a forecast. Gini and counts are none of them: they describe the outcome."""
+
+UNRANKED = ("recapture_rate_index", "jaccard", "spearman", "rank_biased_overlap")
+"""Those of which more is not better, so that no model is ranked by them. A list that never changes
+is perfectly stable; and by recapture rate chance has 1, while a rule that learnt from the very
+months before the cut-off must fall below it."""
 
 SHARES = frozenset(
     {
@@ -444,15 +448,17 @@ def _judge(
         verdict[~shared[there].any(axis=1)] = -1
         return apart, p_value, verdict
 
+    described = np.isin(metric.astype(str), UNRANKED)
     apart, p_value, verdict = compared(paired.difference, paired.shared)
     rule = np.flatnonzero(field_.models == naive)
     over_naive = cube - cube[:, rule] if len(rule) else np.full_like(cube, np.nan)
     over_naive[:, rule] = np.nan
     naively, _, naive_verdict = compared(over_naive, paired.used & ~np.isnan(over_naive))
+    verdict[described] = naive_verdict[described] = -1
 
     columns = {
         "group": group + groups.start,
-        "rank": _ranks(paired, field_, groups)[there],
+        "rank": np.where(described, 0, _ranks(paired, field_, groups)[there]),
         "model": model,
         "role": model,
         "cut_offs": used.sum(axis=1).astype(np.int32),

@@ -7,8 +7,9 @@ against them.
 
 **Coverage and ties.** A coverage of 1 % takes the hottest units until they fill 1 % of the area (of
 street length, for segments). Where the limit falls among units of one score, each of them counts
-with the share of it that fits: the mean over all ways to resolve the tie. So the area taken is the
-coverage exactly, a unit that is half inside counts half, and no order of ids plays a part. Beside
+with the share of it that fits: for units of equal size that is the mean over all ways to resolve
+the tie. So the area taken is the coverage exactly, a unit that is half inside counts half, and no
+order of ids plays a part. Beside
 it stand the values under the best and the worst resolution, which one could only choose with
 hindsight.
 """
@@ -424,7 +425,9 @@ def modified_gini(crimes: ArrayLike, size: ArrayLike | None = None) -> float:
 def mean_poisson_deviance(expected: ArrayLike, crimes: ArrayLike) -> float:
     """Mean Poisson deviance of expected crimes (n,) against crimes (n,); 0 is perfect.
 
-    2 / n x sum of y ln(y / m) - (y - m), with m = 99 % of what is expected and 1 % of its mean.
+    2 / n x sum of y ln(y / m) - (y - m), with m = 99 % of what is expected and 1 % of its mean
+    (McCullagh and Nelder 1989). :func:`judge` spreads the 1 % by size, which is the same for equal
+    units.
     Infinite where crimes came and none were expected anywhere.
     """
     m = np.asarray(expected, dtype=float)
@@ -528,7 +531,7 @@ class _Ratio:
 
 def judge(
     judgement: Judgement,
-    past: Outcome,
+    past: Outcome | None,
     horizon: int,
     *,
     expects_crimes: bool,
@@ -537,7 +540,8 @@ def judge(
 ) -> list[Figure]:
     """All figures of one forecast: hit rate, PAI, PEI*, recapture rate index, F1 and so on.
 
-    ``past`` is the outcome of the ``horizon`` steps before the cut-off. Brier score, Poisson
+    ``past`` is the outcome of the ``horizon`` steps before the cut-off, for the recapture rate;
+    ``None`` where the history is shorter. Brier score, Poisson
     deviance and expected crimes are there where scores are expected crimes a step. Intervals come
     of resampling the units with crimes (Poisson bootstrap, Chamandy et al. 2012), ``resamplings``
     times; the units without are held, since nearly all are. The same ``seed`` resamples alike, so
@@ -549,7 +553,7 @@ def judge(
         figures += [Figure("expected_crimes", c, horizon * ranking.mass(c)) for c in (*CURVE, 1.0)]
     if not outcome.total:
         return figures
-    ratios = _coverage_ratios(judgement, Judgement(ranking, past))
+    ratios = _coverage_ratios(judgement, Judgement(ranking, past) if past else None)
     placement = judgement._placement()
     ones = np.ones(len(outcome.hot))
     if placement.size:
@@ -611,7 +615,7 @@ def _or_none(values: NDArray[np.float64]) -> list[float | None]:
     return [None if value != value else value for value in values.tolist()]
 
 
-def _coverage_ratios(judgement: Judgement, before: Judgement) -> list[_Ratio]:
+def _coverage_ratios(judgement: Judgement, before: Judgement | None) -> list[_Ratio]:
     """The metrics that depend on a coverage."""
     outcome, ideal = judgement.outcome, judgement.outcome.ideal
     crimes, ones, size = outcome.crimes, np.ones(len(outcome.hot)), outcome.hot_size
@@ -634,7 +638,7 @@ def _coverage_ratios(judgement: Judgement, before: Judgement) -> list[_Ratio]:
             _Ratio("pei_star", c, captured, crimes * ideal.inside(c), ties=ties),
             _Ratio("f1", c, inside, ones, bottom_0=taken, scale=2, ties=units),
         ]
-        if (past_rate := before.hit_rate(c)) > 0:
+        if before and (past_rate := before.hit_rate(c)) > 0:
             metric = "recapture_rate_index"
             found.append(_Ratio(metric, c, captured, crimes, scale=1 / past_rate, ties=ties))
     return found
@@ -651,7 +655,10 @@ def _sums(
 
 
 def _probability_ratios(judgement: Judgement, horizon: int) -> list[_Ratio]:
-    """Brier score, Poisson deviance, and F1 of "a crime is likelier than not"."""
+    """Brier score (Brier 1950), Poisson deviance, and F1 of "a crime is likelier than not".
+
+    The chance of a crime is 1 - exp(-expected crimes).
+    """
     outcome, ranking = judgement.outcome, judgement.ranking
     n, hot, y = len(ranking), outcome.hot, outcome.crimes
     relative = 1.0 if outcome.size is None else outcome.size / outcome.size.mean()

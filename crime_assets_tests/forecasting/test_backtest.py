@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from crime_assets.forecasting.backtest import (
     COLUMNS,
-    FORECAST_COLUMNS,
     Ask,
     Judged,
     NoForecast,
@@ -38,6 +37,7 @@ from crime_assets.forecasting.metrics import (
     rank_biased_overlap,
     spearman,
 )
+from crime_assets.tables import FORECASTS
 from crime_assets_tests.forecasting.test_cells import block
 
 MODELS = [name for name, forecaster in FORECASTERS.items() if forecaster.role != "ceiling"]
@@ -64,6 +64,8 @@ def areas(n: int, seed: int = 5) -> Units:
     ids = np.array([f"E01{i:06d}" for i in range(n)])
     return Units("lsoa", ids, size, link(n, *pairs))
 
+
+FORECAST_COLUMNS = [column.name for column in FORECASTS.columns if column.name != "scope"]
 
 UNITS = {"hex": hex_units(block(6, 7)), "areas of unequal size": areas(77)}
 PAST = {"month": 40, "day": 30 * 25}

@@ -249,7 +249,7 @@ def test_too_short_a_history_is_a_reason_that_says_what_is_needed(
     world(connection, {"kent": ["2025-07"]})
     found = areas(connection, "2025-09")
     assert [area.reason for area in found["kent"]] == [
-        "2 months in a row up to 2025-09; 3 are needed"
+        "2 months in a row up to 2025-09, of the 3 that are needed"
     ]
     assert found["kent"][0].horizons == ()
     assert found["kent"][0].crime_types == ()

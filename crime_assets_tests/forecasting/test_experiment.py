@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
+import crime_assets
 from crime_assets.forecasting import experiment as experiments
 from crime_assets.forecasting.backtest import Ask
 from crime_assets.forecasting.cells import hex_units
@@ -200,7 +201,9 @@ def test_cut_offs_lie_between_those_that_are_named() -> None:
 
 @pytest.mark.parametrize("months", [1, 12, 24])
 def test_too_few_months_for_a_cut_off_are_refused(months: int) -> None:
-    with pytest.raises(ExperimentError, match=f"there are {months} months; 24 months of history"):
+    with pytest.raises(
+        ExperimentError, match=rf"there are {months} months, 20.* 24 months of history"
+    ):
         cut_offs(months)
 
 
@@ -319,14 +322,18 @@ def test_the_manifest_says_what_a_result_rests_on(counts: Counts, results: Resul
 def test_the_version_of_the_code_changes_with_a_byte_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(experiments, "__file__", str(tmp_path / "experiment.py"))
-    (tmp_path / "experiment.py").write_text("a = 1\n")
-    (tmp_path / "more").mkdir()
-    (tmp_path / "more" / "b.py").write_text("b = 1\n")
-    before = code_hash()
-    assert before == code_hash()
-    (tmp_path / "more" / "b.py").write_text("b = 2\n")
-    assert code_hash() != before
+    monkeypatch.setattr(crime_assets, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(experiments, "sql_folder", lambda: tmp_path / "sql")
+    files = [tmp_path / "a.py", tmp_path / "more" / "b.py", tmp_path / "sql" / "room" / "c.sql"]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("1\n")
+    hashes = {code_hash(), code_hash()}
+    assert len(hashes) == 1
+    for file in files:
+        file.write_text("2\n")
+        hashes.add(code_hash())
+    assert len(hashes) == 4
 
 
 def test_a_run_gives_the_same_again_and_with_more_workers(counts: Counts, results: Results) -> None:
@@ -495,3 +502,68 @@ def test_the_module_is_a_command_and_a_bad_file_ends_it_with_code_1(tmp_path: Pa
     assert done.returncode == 1
     assert "counts missing" in done.stdout.replace("\n", " ")
     assert "Traceback" not in done.stderr
+
+
+# --- Settings that cannot be ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("headline: [hitrate, 0.05]", "hit_rate, pai, pei_star or f1"),
+        ("headline: [hit_rate, 0.07]", "one of the coverages 0.001"),
+        ("first_cut_off: 2025-1", "a month such as 2025-09"),
+        ("last_cut_off: foo", "a month such as 2025-09"),
+        ("horizons: [1, 1]", "each more than the one before"),
+        ("horizons: [3, 1]", "each more than the one before"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_with_what_it_may_be(
+    tmp_path: Path, setting: str, words: str
+) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(f"title: Wrong\ncounts: {{lake: kent, last_month: 2025-06}}\n{setting}\n")
+    with pytest.raises(ExperimentError, match=words):
+        Experiment.read(path)
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({"points": 3, "areas": "Town %"}, "points is 3; it must be a text"),
+        ({"areas": 5}, "areas is 5; it must be a text"),
+        ({"points": "p.csv", "areas": "Town %", "crime_types": "x"}, "it must be names by name"),
+    ],
+)
+def test_counts_of_a_wrong_kind_are_refused(counts: dict[str, Any], words: str) -> None:
+    settings = Settings.from_environment({})
+    with pytest.raises(ExperimentError, match=words):
+        Experiment("Wrong", counts).load(settings, Path())
+
+
+def test_a_history_shorter_than_the_horizon_has_no_recapture_rate() -> None:
+    units = hex_units(np.array([5, 6, 7]))
+    months = months_after("2022-12", 20)
+    rows = (np.tile([0, 1, 2], 20), np.repeat(np.arange(20), 3), np.tile([3, 2, 1], 20))
+    counts = Counts.of(units, months, {ALL_CRIME: rows})
+    short = Experiment(
+        "Short", {}, forecasters=("last_month",), ask=Ask((1, 12), least_months=6, most_months=6)
+    )
+    found = run(short, counts, {}, scope="here").evaluations
+    recaptured = found[found["metric"] == "recapture_rate_index"]
+    assert set(recaptured["horizon_steps"]) == {1}
+    assert set(found["horizon_steps"]) == {1, 12}
+
+
+def test_a_type_that_police_uk_had_not_yet_is_not_read_as_zero() -> None:
+    units = hex_units(np.array([5, 6]))
+    months = months_after("2010-11", 40)  # bicycle theft is a type from 2013-05
+    late = months.index("2013-05")
+    bicycles = ([0] * (40 - late), list(range(late, 40)), [1] * (40 - late))
+    every = ([0] * 40, list(range(40)), [4] * 40)
+    counts = Counts.of(units, months, {"Bicycle theft": bicycles, ALL_CRIME: every})
+    old = Experiment("Old", {}, forecasters=("last_month",), ask=Ask((1,), least_months=12))
+    results = run(old, counts, {}, scope="here")
+    assert set(results.evaluations["crime_type"]) == {ALL_CRIME}
+    left_out = results.manifest["left_out"]
+    assert left_out["2013-06"]["Bicycle theft"] == "police.uk had no such type in 2010-12"

@@ -314,7 +314,16 @@ def test_kernel_density_is_the_mean_of_twelve_months_spread(rounds: int) -> None
     np.testing.assert_allclose(found, spread_out @ table[:, -12:].mean(axis=1), rtol=1e-5)
 
 
-def chosen_rounds(past: Counts) -> int:
+def test_part_of_a_round_gives_part_of_the_share() -> None:
+    table = np.random.default_rng(2).poisson(0.4, (25, 18))
+    neighbours = square_grid(5)
+    found = forecast(KernelDensity(bandwidths=(1.2,)), history(table, neighbours))
+    whole = giving(neighbours)
+    part = np.eye(25) + 0.2 * (whole - np.eye(25))
+    np.testing.assert_allclose(found, part @ whole @ table[:, -12:].mean(axis=1), rtol=1e-5)
+
+
+def chosen_rounds(past: Counts) -> float:
     found = forecast(KernelDensity(), past)
     (rounds,) = [
         r
@@ -329,7 +338,7 @@ def test_crimes_at_lone_addresses_that_stay_are_not_spread() -> None:
     rate = np.zeros((30, 30))
     rate[2::5, 2::5] = 6.0
     past = history(random.poisson(rate.reshape(-1, 1), (900, 15)), square_grid(30))
-    assert chosen_rounds(past) == 0
+    assert chosen_rounds(past) == min(KernelDensity().bandwidths)
 
 
 def test_few_crimes_over_smooth_ground_are_spread_far() -> None:

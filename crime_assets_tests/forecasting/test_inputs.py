@@ -225,10 +225,13 @@ def test_the_nation_is_without_the_cells_of_a_force_that_was_silent(small_lake: 
 def test_the_versions_are_the_hashes_of_the_months_that_were_read(small_lake: Settings) -> None:
     _, versions = from_lake(small_lake, "kent", "2025-06")
     lake = Lake(small_lake.data_dir / "lake")
-    assert versions == {
-        f"hex_counts {month}": sha256(lake.path("hex_counts", {"month": month}))
+    by_month = {
+        f"{table} {month}": sha256(lake.path(table, {"month": month}))
+        for table in ("coverage", "hex_counts")
         for month in ("2025-04", "2025-05", "2025-06")
     }
+    whole = {table: sha256(lake.path(table)) for table in ("scopes", "scope_cells", "hex_cells")}
+    assert versions == by_month | whole
 
 
 def test_a_scope_or_a_month_that_the_lake_has_not_is_named(small_lake: Settings) -> None:

@@ -650,3 +650,16 @@ def test_models_without_a_cut_off_in_common_have_no_ranking() -> None:
     table = rank_models(pd.concat([apart, together]), ROLES)
     assert set(table["metric"]) == {"pai"}
     assert table["value"].notna().all()
+
+
+@pytest.mark.parametrize("metric", ["recapture_rate_index", "jaccard"])
+def test_no_model_is_ranked_by_what_is_not_better_for_being_more(metric: str) -> None:
+    base = 0.5 + noise(1, 24)
+    table = rank_models(
+        evaluations({"rolling": base, "ewma": base + 0.1}, metric=metric), ROLES, naive="rolling"
+    )
+    assert table["rank"].isna().all()
+    assert table["verdict"].isna().all()
+    assert table["naive_verdict"].isna().all()
+    assert (table["low"] < table["value"]).all()
+    assert by_model(table).loc["ewma", "difference"] == pytest.approx(0.1)

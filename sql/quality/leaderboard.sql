@@ -24,7 +24,16 @@ with ranking as (
 select
     $month::varchar as month,
     count(*) as rankings,
-    count(*) filter (where distinct_models < models or ranks = 0) as broken_rankings,
+    count(*) filter (
+        where
+        distinct_models < models
+        or (
+            ranks = 0
+            and metric not in (
+                'recapture_rate_index', 'jaccard', 'spearman', 'rank_biased_overlap'
+            )
+        )
+    ) as broken_rankings,
     (
         select count(*)
         from leaderboard

@@ -16,10 +16,11 @@ from crime_assets.forecasting.forecasters.past import least_deviance
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-BANDWIDTHS = (0, 1, 2, 4, 8)
-"""Rounds of spreading, the candidates among which the past decides; on the hex grid they are
-kernels of 0, 245, 346, 490 and 693 m (standard deviation along an axis times the square root of
-two)."""
+BANDWIDTHS = (0.2, 1, 2, 4, 8)
+"""Rounds of spreading, the candidates among which the past decides; of a round below one a unit
+gives that part of :data:`SHARE`. On the hex grid they are kernels of 110, 245, 346, 490 and 693 m
+(standard deviation along an axis times the square root of two). None is nought: that would be the
+rolling mean."""
 
 SHARE = 0.5
 """What a unit gives to its neighbours in one round."""
@@ -59,7 +60,7 @@ class KernelDensity:
     )
 
     months: int = 12
-    bandwidths: tuple[int, ...] = BANDWIDTHS
+    bandwidths: tuple[float, ...] = BANDWIDTHS
     most_units: int | None = None
 
     @property
@@ -74,16 +75,18 @@ class KernelDensity:
         steps = self.months * history.month_steps
         neighbours = history.units.neighbours
 
-        def densities(before: int, most: int = max(self.bandwidths)) -> list[NDArray]:
+        def densities(before: int, bandwidths: Sequence[float]) -> list[NDArray]:
             crimes = history.recent(crime_type, steps, before) / steps
             density = crimes.astype(np.float32)
-            found = []
-            for rounds in range(most + 1):
-                if rounds:
+            found, rounds = [], 0
+            for bandwidth in bandwidths:
+                while rounds < int(bandwidth):
                     density = spread(neighbours, density)
-                if rounds in self.bandwidths:
-                    found.append(density)
+                    rounds += 1
+                part = bandwidth - rounds
+                found.append(spread(neighbours, density, SHARE * part) if part else density)
             return found
 
-        best = sorted(self.bandwidths)[least_deviance(history, crime_type, densities)]
-        return densities(0, best)[-1]
+        ascending = sorted(self.bandwidths)
+        best = least_deviance(history, crime_type, lambda before: densities(before, ascending))
+        return densities(0, [ascending[best]])[0]

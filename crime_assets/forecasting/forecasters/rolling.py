@@ -197,7 +197,10 @@ class PerfectForesight:
     source: ClassVar[str] = "The outcome itself; its PEI* is 1"
     role: ClassVar[Role] = "ceiling"
     expects_crimes: ClassVar[bool] = True
-    limits: ClassVar[str] = "It is no forecast: it looks into the future that it is judged by."
+    limits: ClassVar[str] = (
+        "It is no forecast: it looks into the future that it is judged by. It bounds what depends "
+        "on the order of units, but not the Brier score: it expects the very crimes that came."
+    )
 
     least_months: int = 1
     most_units: int | None = None

@@ -32,6 +32,13 @@ where
         )
         and value not between -1e-9 and 1 + 1e-9
     )
+    or (
+        metric in (
+            'pai', 'recapture_rate_index', 'poisson_deviance', 'crimes', 'expected_crimes'
+        )
+        and value < -1e-9
+    )
+    or (metric = 'spearman' and value not between -1 - 1e-9 and 1 + 1e-9)
     or value > tie_best + 1e-9 * greatest(1, abs(tie_best))
     or value < tie_worst - 1e-9 * greatest(1, abs(tie_worst))
     or low > high
