@@ -6,6 +6,7 @@ and counts that :mod:`benchmarks.hexes` publishes, and makes them if they are no
 
 from __future__ import annotations
 
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from benchmarks.hexes import count_into_cells, lay_the_grid
-from benchmarks.measuring import Figure, Run, by_turns, seconds_into
+from benchmarks.hexes import count_into_cells, lay_the_grid, nation_settings
+from benchmarks.measuring import Figure, Measured, Run, by_turns, seconds_into
 from benchmarks.nation import Nation, make_nation, the_nation
 from crime_assets.forecasting.backtest import Ask, forecast, judge_cut_off, rank_units
 from crime_assets.forecasting.cells import HexSeries, StudyArea, study_areas
@@ -42,6 +43,9 @@ def figures(run: Run) -> list[Figure]:
     made = run.measure(forecast_the_nation, *here)
     process = run.measure(fit_the_point_process, *here)
     metrics = run.measure(judge_one_ranking, *here, run.rounds)
+    asset = None
+    if run.through_dagster and len(nation.months) >= 36:
+        asset = run.measure(materialise_an_evaluation, *here)
     all_of_it = (
         f"{len(BASELINES)} forecasters but the point process, one cut-off, "
         f"{judged.value['units']:,} cells, {judged.value['crime_types']} types"
@@ -78,6 +82,20 @@ def figures(run: Run) -> list[Figure]:
             reference=metrics.value["scikit_learn"],
             reference_is="two of them (AUROC, average precision) by scikit-learn",
         ),
+        *(_through_dagster(asset, judged.value["read"]) if asset else []),
+    ]
+
+
+def _through_dagster(asset: Measured, read: float) -> list[Figure]:
+    return [
+        Figure(
+            f"evaluations/{NAIVE_RULE} of one month through Dagster, {asset.value['scopes']} "
+            f"scopes, {asset.value['rows']:,} figures",
+            asset.value["seconds"],
+            reference=read,
+            reference_is="reading the counts of the nation's cells and months from the lake",
+        ),
+        Figure("the same, peak memory", asset.peak_bytes / 2**30, "GiB", most=MEMORY_GIB),
     ]
 
 
@@ -171,6 +189,33 @@ def fit_the_point_process(folder: str, share: float) -> dict[str, Any]:
         "units": len(counts.units),
         "crime_types": len(area.crime_types),
     }
+
+
+def materialise_an_evaluation(folder: str, share: float) -> dict[str, Any]:
+    """Materialise one model's evaluations of a month, for the nation and every force."""
+    import dagster as dg
+
+    from crime_assets.definitions import build_definitions
+
+    nation = the_nation(Path(folder), share)
+    month = nation.months[-13]
+    definitions = build_definitions(nation_settings(nation))
+    job = definitions.resolve_job_def("evaluate")
+    with tempfile.TemporaryDirectory() as home, dg.DagsterInstance.local_temp(home) as instance:
+        started = time.perf_counter()
+        job.execute_in_process(
+            partition_key=month,
+            instance=instance,
+            asset_selection=[dg.AssetKey(["evaluations", NAIVE_RULE])],
+            run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
+        )
+        seconds = time.perf_counter() - started
+    with nation.engine().get_connection() as connection:
+        place = {"month": month, "model": NAIVE_RULE, "unit": "hex"}
+        nation.lake.view(connection, "evaluations", [place])
+        counted = "select count(*), count(distinct scope) from evaluations"
+        rows, scopes = connection.execute(counted).fetchone() or (0, 0)
+    return {"seconds": seconds, "rows": rows, "scopes": scopes}
 
 
 def judge_one_ranking(folder: str, share: float, rounds: int) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from benchmarks.nation import Nation, make_nation, the_nation
 from crime_assets.hexes import ranking
 from crime_assets.lake import create
 from crime_assets.partitions import months_back
+from crime_assets.settings import Settings
 
 MEMORY_GIB = 4.0
 SAME = 1.25
@@ -518,17 +519,8 @@ def _through_dagster(nation: Nation, home: Path, tables: list[str], month: str) 
     import dagster as dg
 
     from crime_assets.definitions import build_definitions
-    from crime_assets.settings import Settings
 
-    settings = Settings.from_environment(
-        {
-            "CRIME_DATA_DIR": str(nation.folder),
-            "CRIME_FORCES": ",".join(nation.forces),
-            "CRIME_LSOA_BOUNDARIES": nation.lsoa_boundaries,
-            "CRIME_FORCE_BOUNDARIES": nation.force_boundaries,
-        }
-    )
-    job = build_definitions(settings).resolve_job_def("rank_hotspots")
+    job = build_definitions(nation_settings(nation)).resolve_job_def("rank_hotspots")
     home.mkdir(exist_ok=True)
     with dg.DagsterInstance.local_temp(str(home)) as instance:
         if not instance.fetch_materializations(dg.AssetKey("coverage"), limit=1).records:
@@ -550,6 +542,18 @@ def _through_dagster(nation: Nation, home: Path, tables: list[str], month: str) 
             if event.is_step_success and event.step_key:
                 steps[event.step_key] = event.step_success_data.duration_ms / 1000
         return steps
+
+
+def nation_settings(nation: Nation) -> Settings:
+    """The settings of a deployment on the nation."""
+    return Settings.from_environment(
+        {
+            "CRIME_DATA_DIR": str(nation.folder),
+            "CRIME_FORCES": ",".join(nation.forces),
+            "CRIME_LSOA_BOUNDARIES": nation.lsoa_boundaries,
+            "CRIME_FORCE_BOUNDARIES": nation.force_boundaries,
+        }
+    )
 
 
 def _record(instance: Any, table: str, key: str) -> None:

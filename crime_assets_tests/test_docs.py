@@ -242,25 +242,66 @@ def test_the_page_of_the_leaderboard_shows_what_was_measured(
         assert measured["model"].nunique() >= 12, name
 
 
-def test_the_page_of_the_leaderboard_quotes_what_won() -> None:
+def leaderboards() -> dict[str, pd.DataFrame]:
+    """What was measured for the next month, by experiment."""
+    import make_leaderboards
+
+    boards = {
+        name: pd.read_csv(PICTURES / f"leaderboard-{name}.csv")
+        for name in make_leaderboards.EXPERIMENTS
+    }
+    return {name: board[board["horizon_steps"] == 1] for name, board in boards.items()}
+
+
+def test_the_page_of_the_leaderboard_quotes_what_won(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
     page = (DOCS / "explanation" / "leaderboard.md").read_text(encoding="utf-8")
     opening = " ".join(page.split("## What won")[1].split("<!--")[0].split())
-    nation = pd.read_csv(PICTURES / "leaderboard-england-and-wales-lsoas.csv")
-    gwent = pd.read_csv(PICTURES / "leaderboard-gwent.csv")
-    for board, leads in ((gwent, 6), (nation, 2)):
-        best = board[(board["horizon_steps"] == 1) & (board["rank"] == 1)]
-        ahead = best.set_index("crime_type")["naive_difference"].sort_values()
-        quoted = [f"{100 * lead:.1f}" in opening for lead in ahead]
-        assert sum(quoted) >= leads
-    best = nation[(nation["horizon_steps"] == 1) & (nation["rank"] == 1)]
-    assert (best["naive_verdict"] == "better").all()
-    assert "every lead is real" in opening
-    for board, share in ((gwent, 88), (nation, 96)):
-        rows = board[(board["horizon_steps"] == 1) & (board["crime_type"] == ALL_CRIME)]
+    boards = leaderboards()
+    best = {
+        name: board[board["rank"] == 1].drop_duplicates("crime_type").set_index("crime_type")
+        for name, board in boards.items()
+    }
+    nation, gwent = best["england-and-wales-lsoas"], best["gwent"]
+    real = {name: int((rows["naive_verdict"] == "better").sum()) for name, rows in best.items()}
+    assert real == {
+        "city-of-london": 1, "gwent": 9, "sheffield": 0, "england-and-wales-lsoas": 15,
+    }  # fmt: skip
+    assert "15 of 15 series over England and Wales, 9 of 15 in Gwent, 1 of 15" in opening
+    assert {len(rows) for rows in best.values()} == {15}
+    lead = 100 * nation["naive_difference"]
+    assert lead.drop(ALL_CRIME).idxmin() == "Violence and sexual offences"
+    assert lead.idxmax() == "Possession of weapons"
+    assert f"from {lead.min():.1f} points for violence to {lead.max():.1f} for" in opening
+    for crime_type, words in (
+        ("Bicycle theft", "to {:.1f} for bicycle theft"),
+        ("Possession of weapons", "{:.1f} for possession of weapons"),
+        ("Robbery", "{:.1f} for robbery"),
+    ):
+        assert words.format(100 * gwent.loc[crime_type, "naive_difference"]) in opening
+    for model, quoted in (
+        ("exponential_mean", "is {} points ahead of the mean of twelve months in Gwent, {} in "
+         "Sheffield and {} over England and Wales"),
+        ("poisson_regression", "Poisson regression {}, {} and {}"),
+        ("point_process", "point process {}, {} and {}"),
+    ):  # fmt: skip
+        means = [
+            f"{100 * board[board['model'] == model]['naive_difference'].mean():.1f}"
+            for board in (boards[n] for n in ("gwent", "sheffield", "england-and-wales-lsoas"))
+        ]
+        assert quoted.format(*means) in opening
+    for board in boards.values():
+        for model in ("last_month", "same_month_last_year", "prospective"):
+            assert not (board[board["model"] == model]["naive_difference"] > 0).any()
+    for name, share in (("gwent", 88), ("england-and-wales-lsoas", 96)):
+        rows = boards[name][boards[name]["crime_type"] == ALL_CRIME]
         value = rows.set_index("model")["value"]
         assert round(100 * value["rolling_mean_12"] / value["perfect_foresight"]) == share
         assert f"{100 * value['perfect_foresight']:.1f} %" in opening
         assert f"{share} %" in opening
+    city = boards["city-of-london"]
+    city = city[(city["crime_type"] == ALL_CRIME) & (city["rank"] == 1)]
+    assert city["model"].tolist() == ["rolling_mean_12"]
 
 
 # --- The site ---------------------------------------------------------------------------------
