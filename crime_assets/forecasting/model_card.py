@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from crime_assets.forecasting.forecasters import NAIVE_RULE
 from crime_assets.forecasting.leaderboard import (
     BETTER,
     EQUAL,
@@ -354,8 +355,7 @@ def _worth(rows: pd.DataFrame, role: str) -> str:
     found = _by_headline(rows)
     if not len(found):
         return "It has not been judged yet: no figure says how good it is."
-    verdicts = found["verdict"].value_counts()
-    count = {kind: int(verdicts.get(kind, 0)) for kind in (BETTER, EQUAL, WORSE, TOO_FEW)}
+    count = _verdicts(found["verdict"])
     metric, coverage = HEADLINE
     total = sum(count.values())
     if not total:
@@ -370,9 +370,22 @@ def _worth(rows: pd.DataFrame, role: str) -> str:
     if count[BETTER] == 0 < count[EQUAL] + count[WORSE]:
         said += (
             " It beats the best baseline nowhere: there is no sign that it is worth more than that "
-            "simpler rule."
+            "one."
+        )
+    naive = _verdicts(found["naive_verdict"])
+    if sum(naive.values()):
+        said += (
+            f" Against the naive rule, {label(NAIVE_RULE)}, it was better in {naive[BETTER]:,}, no "
+            f"different in {naive[EQUAL]:,}, worse in {naive[WORSE]:,}, and in "
+            f"{naive[TOO_FEW]:,} there are too few."
         )
     return said
+
+
+def _verdicts(column: pd.Series) -> dict[str, int]:
+    """How often each verdict was given."""
+    counts = column.value_counts()
+    return {kind: int(counts.get(kind, 0)) for kind in (BETTER, EQUAL, WORSE, TOO_FEW)}
 
 
 def _decisions(forecaster: Forecaster) -> tuple[Field, ...]:

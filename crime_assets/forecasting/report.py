@@ -309,8 +309,8 @@ def _winners(rows: pd.DataFrame, metric: str) -> str:
 
 def _over_naive(metric: str, row: Any) -> str:
     """How far a row is ahead of the naive rule, and whether that is real."""
-    if not math.isfinite(row.naive_difference):
-        return ""
+    if not math.isfinite(row.naive_difference) or row.against == NAIVE_RULE:
+        return ""  # there is no such difference, or it was said already
     ahead = f"{difference(metric, row.naive_difference)} against {label(NAIVE_RULE)}"
     return f"<small>{_e(ahead)} {_verdict(row.naive_verdict)}</small>"
 
@@ -339,6 +339,8 @@ def _table(group: pd.DataFrame, metric: str, title: str) -> str:
                 apart += (
                     f" <small>{_interval(metric, row.difference_low, row.difference_high)}</small>"
                 )
+            if contends:
+                apart += f"<br><small>{_verdict(row.verdict)}</small>"
         naively = "–"
         if math.isfinite(row.naive_difference):
             naively = difference(metric, row.naive_difference)
@@ -363,7 +365,6 @@ def _table(group: pd.DataFrame, metric: str, title: str) -> str:
             )
             + f"</td><td>{scale.draw(row) if scale else ''}</td>"
             f'<td class="num">{apart}</td>'
-            f"<td>{_verdict(row.verdict) if contends else ''}</td>"
             f'<td class="num">{naively}</td>'
             f'<td class="num ties">{ties}</td></tr>'
         )
@@ -385,7 +386,7 @@ def _table(group: pd.DataFrame, metric: str, title: str) -> str:
         '<thead><tr><th scope="col" class="num">Rank</th><th scope="col">Forecaster</th>'
         f'<th scope="col" class="num">{_e(METRIC_TITLES.get(metric, metric).capitalize())}</th>'
         f'<th scope="col"><small>{_e(axis)}</small></th>'
-        '<th scope="col" class="num">To baseline</th><th scope="col">Difference is</th>'
+        '<th scope="col" class="num">To baseline</th>'
         f'<th scope="col" class="num">To {_e(label(NAIVE_RULE))}</th>'
         '<th scope="col" class="num ties">By ties</th></tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"

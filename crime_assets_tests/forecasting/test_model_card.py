@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from crime_assets.forecasting.forecasters import FORECASTERS
 from crime_assets.forecasting.leaderboard import rank_models
 from crime_assets.forecasting.model_card import FEEDBACK, MISUSES, OPEN, Card, Field, model_card
 from crime_assets_tests.forecasting.test_leaderboard import evaluations, noise
@@ -246,3 +247,23 @@ def test_nulls_of_a_database_are_no_numbers() -> None:
     said = text(card(rows.astype({"low": object, "high": object}).replace({np.nan: None})))
     assert not re.search(r"\bnan\b", said)
     assert "None (" not in said
+
+
+def test_the_card_says_how_it_did_against_the_naive_rule() -> None:
+    months = [f"2024-{m:02d}" for m in range(1, 13)]
+    rows = [
+        {
+            "unit": "hex", "scope": "gwent", "crime_type": "Drugs", "step": "month",
+            "horizon_steps": 1, "metric": "hit_rate", "coverage": 0.05, "month": month,
+            "model": model, "value": value + 0.001 * (i % 3), "tie_best": value,
+            "tie_worst": value,
+        }
+        for i, month in enumerate(months)
+        for model, value in (("rolling_mean_12", 0.4), ("point_process", 0.5), ("ewma", 0.5))
+    ]  # fmt: skip
+    roles = {"rolling_mean_12": "baseline", "point_process": "baseline", "ewma": "baseline"}
+    board = rank_models(pd.DataFrame(rows), roles)
+    card = model_card("point_process", FORECASTERS["point_process"], board, {})
+    said = card.markdown()
+    assert "It beats the best baseline nowhere" in said
+    assert "Against the naive rule, rolling mean 12, it was better in 1, no different in 0" in said
