@@ -325,6 +325,18 @@ def _tables(rows: pd.DataFrame, metric: str) -> str:
     )
 
 
+def _apart(
+    metric: str, value: float, low: float, high: float, verdict: object, contends: bool
+) -> str:
+    """A difference, and below it its interval and, for what contends, the verdict."""
+    if not math.isfinite(value):
+        return "–"
+    below = _interval(metric, low, high) if math.isfinite(low) else ""
+    if contends:
+        below = f"{below} {_verdict(verdict)}"
+    return f"{difference(metric, value)}<br><small>{below}</small>"
+
+
 def _table(group: pd.DataFrame, metric: str, title: str) -> str:
     contenders = group[group["rank"].notna()]
     scale = _Scale.of(contenders)
@@ -332,22 +344,12 @@ def _table(group: pd.DataFrame, metric: str, title: str) -> str:
     for row in group.itertuples(index=False):
         place = f"{row.rank:.0f}" if math.isfinite(row.rank) else "–"
         contends = row.role in ("baseline", "model")
-        apart = "–"
-        if isinstance(row.against, str) and math.isfinite(row.difference):
-            apart = difference(metric, row.difference)
-            if math.isfinite(row.difference_low):
-                apart += (
-                    f" <small>{_interval(metric, row.difference_low, row.difference_high)}</small>"
-                )
-            if contends:
-                apart += f"<br><small>{_verdict(row.verdict)}</small>"
-        naively = "–"
-        if math.isfinite(row.naive_difference):
-            naively = difference(metric, row.naive_difference)
-            if math.isfinite(row.naive_low):
-                naively += f" <small>{_interval(metric, row.naive_low, row.naive_high)}</small>"
-            if contends:
-                naively += f"<br><small>{_verdict(row.naive_verdict)}</small>"
+        apart = _apart(
+            metric, row.difference, row.difference_low, row.difference_high, row.verdict, contends
+        )
+        naively = _apart(
+            metric, row.naive_difference, row.naive_low, row.naive_high, row.naive_verdict, contends
+        )
         ties = "–"
         if math.isfinite(row.tie_worst) and math.isfinite(row.tie_best):
             low, high = sorted((row.tie_worst, row.tie_best))
@@ -359,7 +361,7 @@ def _table(group: pd.DataFrame, metric: str, title: str) -> str:
             f"{_e(row.role)}</span></th>"
             f'<td class="num">{_e(figure(metric, row.value))}'
             + (
-                f" <small>{_interval(metric, row.low, row.high, signed=False)}</small>"
+                f"<br><small>{_interval(metric, row.low, row.high, signed=False)}</small>"
                 if math.isfinite(row.low)
                 else ""
             )
@@ -431,7 +433,7 @@ class _Scale:
             points = "2,9 9,4 9,14" if left else "138,9 131,4 131,14"
             shapes += f'<polygon points="{points}"/>'
         return (
-            '<svg class="dot" viewBox="0 0 140 18" width="140" height="18" aria-hidden="true">'
+            '<svg class="dot" viewBox="0 0 140 18" width="84" height="18" aria-hidden="true">'
             f"{shapes}</svg>"
         )
 
