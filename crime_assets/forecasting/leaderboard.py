@@ -652,20 +652,33 @@ def verdict_sentence(
 
 
 def headlines(leaderboard: pd.DataFrame, metric: str, coverage: float | None) -> list[str]:
-    """A sentence for each unit, scope and horizon: what won for all crime, and by how much."""
+    """A sentence for each unit, scope and horizon: what won for all crime, and by how much.
+
+    Without all crime, for each crime type that there is.
+    """
     rows = of_all_crime(leaderboard, metric, coverage)
-    groups = rows.groupby(["unit", "scope", "step", "horizon_steps"], sort=True, observed=True)
-    return [f"{scope}: {verdict_sentence(group)}" for (_, scope, _, _), group in groups]
+    if not len(rows):
+        rows = _at(leaderboard, metric, coverage)
+    groups = rows.groupby(
+        ["unit", "scope", "crime_type", "step", "horizon_steps"], sort=True, observed=True
+    )
+    return [
+        f"{scope}, {crime_type}, {horizon} {step}{'s' * (horizon > 1)}: {verdict_sentence(group)}"
+        for (_, scope, crime_type, step, horizon), group in groups
+    ]
 
 
 def of_all_crime(leaderboard: pd.DataFrame, metric: str, coverage: float | None) -> pd.DataFrame:
     """The rows of all crime by one metric at one coverage."""
+    rows = _at(leaderboard, metric, coverage)
+    return rows[rows["crime_type"] == ALL_CRIME]
+
+
+def _at(leaderboard: pd.DataFrame, metric: str, coverage: float | None) -> pd.DataFrame:
     at = leaderboard["coverage"].isna()
     if coverage is not None:
         at = (leaderboard["coverage"] - coverage).abs() < 1e-9
-    return leaderboard[
-        at & (leaderboard["metric"] == metric) & (leaderboard["crime_type"] == ALL_CRIME)
-    ]
+    return leaderboard[at & (leaderboard["metric"] == metric)]
 
 
 def label(model: str) -> str:

@@ -21,6 +21,7 @@ from crime_assets.forecasting.leaderboard import (
     LEADERBOARD_METRICS,
     block_length,
     block_weights,
+    headlines,
     holm,
     rank_models,
     skill_over_time,
@@ -663,3 +664,10 @@ def test_no_model_is_ranked_by_what_is_not_better_for_being_more(metric: str) ->
     assert table["naive_verdict"].isna().all()
     assert (table["low"] < table["value"]).all()
     assert by_model(table).loc["ewma", "difference"] == pytest.approx(0.1)
+
+
+def test_without_all_crime_there_is_a_sentence_for_each_type() -> None:
+    table = rank_models(evaluations({"rolling": [0.5] * 8, "ewma": [0.4] * 8}), ROLES)
+    (sentence,) = headlines(table, "hit_rate", 0.05)
+    assert sentence.startswith("gwent, Drugs, 1 month: Rolling captured 50.0 %")
+    assert headlines(table, "hit_rate", 0.01) == []
