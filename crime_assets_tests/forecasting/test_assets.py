@@ -621,7 +621,8 @@ def test_a_leaderboard_ranks_the_models_that_were_judged(folder: Path) -> None:
     )
     assert Path(found.text("2025-12", "page")).is_file()
     assert "data:image/png" in found.text("2025-12", "picture")
-    assert "- study-area: Rolling mean 12 captured" in found.text("2025-12", "verdicts")
+    verdicts = found.text("2025-12", "verdicts")
+    assert "- study-area, All crime, 1 month: Rolling mean 12 captured" in verdicts
     assert set(rows["scope"]) == set(CELLS_OF)
 
     some = rows[(rows["scope"] == "study-area") & (rows["crime_type"] == ALL_CRIME)]
