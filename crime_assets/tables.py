@@ -17,6 +17,11 @@ class Column:
     type: str
     description: str
 
+    @property
+    def type_without_crs(self) -> str:
+        """The type as a DuckDB knows it that has not loaded ``spatial``."""
+        return "geometry" if self.type.startswith("geometry(") else self.type
+
 
 @dataclass(frozen=True)
 class Table:
@@ -171,6 +176,31 @@ RECONCILIATION = _table(
     outside_grid  bigint  outside the 957 x 1886 x 2 cells of the grid
     outside_cells  bigint  in the grid, but in no cell of the study area: at sea or abroad
     in_cells  bigint  in a cell of the study area
+    """,
+)
+
+LSOA_AREAS = _table(
+    "lsoa_areas",
+    "one LSOA (Lower layer Super Output Area) of 2021",
+    "",
+    """
+    lsoa21cd  varchar  its code, such as E01000001
+    lsoa21nm  varchar  its name, such as City of London 001A
+    force  varchar  the police force area in which it lies; null in none
+    area_km2  double  square kilometres
+    geometry  geometry('EPSG:27700')  its outline, British National Grid (GeoParquet)
+    """,
+)
+
+LSOA_COUNTS = _table(
+    "lsoa_counts",
+    "the crimes of one type in one LSOA in one month; none is no row",
+    "month",
+    """
+    lsoa21cd  varchar  the LSOA of 2021 in which the points lie
+    crime_type  varchar  as published
+    crimes  integer  crimes
+    same_code  integer  those of them that were published with this very code
     """,
 )
 

@@ -65,8 +65,8 @@ def run_job(settings: Settings, job: str, *partitions: str) -> dg.ExecuteInProce
 class RealLake:
     """A lake made from real archives: all tables of 2023-01..2025-12, through the assets.
 
-    Forecasts are there of the ``FORECAST_MONTHS``, their evaluations of all but the last of them,
-    and the leaderboard of the last.
+    LSOA counts and forecasts are there of the ``FORECAST_MONTHS``, their evaluations of all but the
+    last of them, and the leaderboard of the last.
 
     In 2023 and 2024 the deployment expects the City of London and Gwent; in 2025 also the eight
     other forces that the archives hold, of which one (Avon and Somerset) lacks six months.
@@ -124,6 +124,7 @@ def real_lake(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Re
                 run_job(late, "ingest", f"{force}|{first}", f"{force}|2025-12")
             run_job(early, "rank_hotspots", "2023-01", "2024-12")
             run_job(late, "rank_hotspots", "2025-01", "2025-12")
+            run_job(late, "count_lsoas", *FORECAST_MONTHS)
             run_job(late, "forecast", *FORECAST_MONTHS)
             run_job(late, "evaluate", *FORECAST_MONTHS[:-1])
             run_job(late, "compare", FORECAST_MONTHS[-1])

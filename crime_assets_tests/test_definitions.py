@@ -71,6 +71,7 @@ def test_the_assets_are_these(specs: Mapping[str, dg.AssetSpec]) -> None:
             "scopes",
             "snap_counts",
         ],
+        "lsoa": ["lsoa_areas", "lsoa_counts"],
         "sources": ["coverage", "street_crimes", "street_crimes_csv"],
         "warehouse": ["warehouse"],
     }
@@ -144,6 +145,7 @@ def test_no_job_mixes_the_two_kinds_of_partitions(definitions: dg.Definitions) -
         "ingest": months_x_forces,
         "study_area": None,
         "rank_hotspots": months,
+        "count_lsoas": months,
         "forecast": months,
         "evaluate": months,
         "compare": months,

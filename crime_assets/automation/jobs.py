@@ -15,8 +15,9 @@ ingest = dg.define_asset_job(
 
 study_area = dg.define_asset_job(
     "study_area",
-    selection=dg.AssetSelection.assets("hex_cells", "scope_cells", "scopes"),
-    description="Lay the grid over England and Wales (once, and when boundaries change).",
+    selection=dg.AssetSelection.assets("hex_cells", "scope_cells", "scopes", "lsoa_areas"),
+    description="Lay the grid over England and Wales, and keep its small areas (once, and when "
+    "boundaries change).",
 )
 
 rank_hotspots = dg.define_asset_job(
@@ -31,6 +32,12 @@ rank_hotspots = dg.define_asset_job(
         "hotspot_frequency",
     ),
     description="Count the crimes of months into cells, and rank the cells.",
+)
+
+count_lsoas = dg.define_asset_job(
+    "count_lsoas",
+    selection=dg.AssetSelection.assets("lsoa_counts"),
+    description="Count the crimes of months into LSOAs.",
 )
 
 forecast = dg.define_asset_job(
@@ -57,4 +64,13 @@ build_warehouse = dg.define_asset_job(
     description="Build the analysts' database over the lake.",
 )
 
-jobs = [ingest, study_area, rank_hotspots, forecast, evaluate, compare, build_warehouse]
+jobs = [
+    ingest,
+    study_area,
+    rank_hotspots,
+    count_lsoas,
+    forecast,
+    evaluate,
+    compare,
+    build_warehouse,
+]

@@ -172,17 +172,21 @@ def from_areas(
     of 2021. Left out: crimes without a code, and the areas of forces that were silent in a month.
     """
     with _engine(settings) as connection:
-        load_lsoas(connection, settings.lsoa_boundaries)
+        load_lsoas(connection, settings.lsoa_boundaries, "lsoa_boundaries")
         load_force_areas(connection, settings.force_boundaries)
+        create(connection, "lsoa/lsoa_areas")
         _read(
             connection, "area_crimes", path, columns, "month", "lsoa_code", "crime_type", "crimes"
         )
-        codes = connection.execute(sql("forecasting/area_forces")).fetchnumpy()
+        codes = connection.execute(
+            "select lsoa21cd as code, 1e6 * area_km2 as size, force from lsoa_areas "
+            "order by lsoa21cd"
+        ).fetchnumpy()
         found = connection.execute(sql("forecasting/crimes_of_areas")).fetchnumpy()
         pairs = _vintages(connection, lookup, set(map(str, found["lsoa_code"])))
         connection.execute(
-            "create temp table areas as select row_number() over (order by code) - 1 as position, "
-            "geometry from lsoa_areas"
+            "create temp table areas as select geometry, "
+            "row_number() over (order by lsoa21cd) - 1 as position from lsoa_areas"
         )
         create(connection, "forecasting/area_neighbours")
         touching = connection.execute("from area_neighbours").fetchnumpy()

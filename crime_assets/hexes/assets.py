@@ -82,7 +82,7 @@ def view_covered(
     return [partition["month"] for partition in covered]
 
 
-def _view_street_crimes(
+def view_street_crimes(
     lake: Lake, connection: duckdb.DuckDBPyConnection, partition: dict[str, str]
 ) -> None:
     """Let ``street_crimes`` be the files of a month that ``coverage`` says are published."""
@@ -245,7 +245,7 @@ def hex_counts(
     """
 
     def publish(connection: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
-        _view_street_crimes(lake, connection, partition)
+        view_street_crimes(lake, connection, partition)
         create(connection, "hexes/hex_counts")
         counted = total(connection, "select sum(crimes) from hex_counts")
         outside = total(
@@ -296,7 +296,7 @@ def snap_counts(
     """
 
     def publish(connection: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
-        _view_street_crimes(lake, connection, partition)
+        view_street_crimes(lake, connection, partition)
         create(connection, "hexes/snap_counts")
         audit(connection, "hexes/audits/one_cell_a_point")
         counted = total(connection, "select sum(crimes) from snap_counts")
@@ -352,7 +352,7 @@ def reconciliation(
     """
 
     def publish(connection: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
-        _view_street_crimes(lake, connection, partition)
+        view_street_crimes(lake, connection, partition)
         lake.view(connection, "hex_counts", [partition])
         lake.view(connection, "hex_cells")
         create(connection, "hexes/reconciliation")

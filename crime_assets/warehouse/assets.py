@@ -30,11 +30,16 @@ def create_view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table)
     if files is None:
         nulls = ", ".join(f'null::varchar as "{column}"' for column in table.partitions)
         select = ", ".join(
-            filter(None, [*(f'null::{c.type} as "{c.name}"' for c in table.columns), nulls])
+            filter(
+                None, [*(f'null::{c.type_without_crs} as "{c.name}"' for c in table.columns), nulls]
+            )
         )
         source = f"select {select} where false"
     else:
-        select = ", ".join(filter(None, [table.select_list(), hive]))
+        columns = ", ".join(
+            f'"{c.name}"::{c.type_without_crs} as "{c.name}"' for c in table.columns
+        )
+        select = ", ".join(filter(None, [columns, hive]))
         source = (
             f"select {select} from read_parquet({_quoted(files)}, hive_partitioning = true, "
             "hive_types_autocast = false)"

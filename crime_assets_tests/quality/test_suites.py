@@ -231,11 +231,33 @@ LEADERBOARD = """
     ) as place(rank, model, role, value)
 """
 
+# a hundred squares of a square kilometre, with 27,400 of the 27,500 located crimes
+LSOA_AREAS = """
+    select
+        printf('E01%06d', i) as lsoa21cd,
+        printf('Square %03d', i) as lsoa21nm,
+        'kent' as force,
+        1.0 as area_km2,
+        st_makeenvelope(1000 * i, 0, 1000 * i + 1000, 1000)::geometry('EPSG:27700') as geometry
+    from range(100) as area(i)
+"""
+
+LSOA_COUNTS = """
+    select
+        printf('E01%06d', i) as lsoa21cd,
+        unnest(['Burglary', 'Drugs']) as crime_type,
+        137 as crimes,
+        134 as same_code
+    from range(100) as area(i)
+"""
+
 SOUND = {
     "street_crimes": CRIMES.format(crimes=1000),
     "rejected_crimes": f"{REJECTED} from range(0) as line(i)",
     "coverage": COVERAGE,
     "hex_cells": CELLS,
+    "lsoa_areas": LSOA_AREAS,
+    "lsoa_counts": LSOA_COUNTS,
     "scopes": SCOPES,
     "scope_cells": SCOPE_CELLS,
     "hex_counts": HEX_COUNTS,
@@ -352,6 +374,46 @@ TRAPS: dict[str, dict[str, tuple[str, str]]] = {
             "disagreeing_share",
             changed("hex_id < 1886 * 20", force="null"),
         ),
+    },
+    "lsoa_areas": {
+        "no area": ("areas", NONE),
+        "an area that stands twice": (
+            "repeated_areas",
+            "from sound union all (from sound limit 1)",
+        ),
+        "an area of no size": (
+            "areas_without_size",
+            changed("lsoa21cd = 'E01000007'", area_km2="null"),
+        ),
+        "sizes of other boundaries": ("largest_difference_of_size", changed(area_km2="1.01")),
+        "areas beyond the forces": (
+            "without_force_share",
+            changed("lsoa21cd < 'E01000002'", force="null"),
+        ),
+    },
+    "lsoa_counts": {
+        "no crime": ("crimes", NONE),
+        "a count that stands twice": (
+            "repeated_counts",
+            "from sound union all (from sound limit 1)",
+        ),
+        "an area that is none": (
+            "unknown_areas",
+            changed("lsoa21cd = 'E01000007'", lsoa21cd="'E01999999'"),
+        ),
+        "a row without a crime": (
+            "impossible_counts",
+            "from sound union all select 'E01000007', 'Robbery', 0, 0",
+        ),
+        "more of its own code than there are": (
+            "impossible_counts",
+            changed("lsoa21cd = 'E01000007'", same_code="138"),
+        ),
+        "boundaries that end at a border": (
+            "outside_areas_share",
+            "from sound where lsoa21cd > 'E01000003'",
+        ),
+        "codes of another vintage": ("same_code_share", changed(same_code="120")),
     },
     "scopes": {
         "no nation": ("nations", changed(kind="'force'")),
@@ -801,6 +863,7 @@ KNOWN_WARNINGS = {
 
 
 MONTHS_OF = {
+    "lsoa_counts": FORECAST_MONTHS,
     "forecasts": FORECAST_MONTHS,
     "evaluations": FORECAST_MONTHS[:-1],
     "leaderboard": FORECAST_MONTHS[-1:],
