@@ -286,7 +286,7 @@ class Lake:
 
     def sha256(self, table: str, partition: Partition | None = None) -> str:
         """The SHA-256 of a partition's file, which is its data version."""
-        return _sha256(self.require(table, partition))[0]
+        return file_sha256(self.require(table, partition))[0]
 
     def view(
         self,
@@ -347,7 +347,7 @@ class Lake:
                 "(format parquet, compression zstd, compression_level 1, "
                 f"kv_metadata {{provenance: '{metadata}'}})"
             ).fetchone()
-            content_hash, size = _sha256(temporary)
+            content_hash, size = file_sha256(temporary)
         return Published(path, written[0] if written else 0, size, content_hash)
 
     @staticmethod
@@ -370,7 +370,7 @@ def _pattern(table: str) -> str:
     return "/".join([table, *folders, "data.parquet"])
 
 
-def _sha256(path: Path) -> tuple[str, int]:
+def file_sha256(path: Path) -> tuple[str, int]:
     """The SHA-256 and the size in bytes of a file."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")

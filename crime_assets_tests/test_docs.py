@@ -26,7 +26,7 @@ PICTURES = DOCS / "pictures"
 PAGES = sorted([*DOCS.rglob("*.md"), *(ROOT / f"{n}.md" for n in ("README", "CHANGELOG")),
                 ROOT / "CONTRIBUTING.md"])  # fmt: skip
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
-LOCAL_PATH = re.compile(r"(?<![\w.~$])(/work/|/home/|/root/|/tmp/|/Users/|[A-Z]:\\)")
+LOCAL_PATH = re.compile(r"(?<![\w.~$])(/(work|home|root|tmp|Users)/|[A-Z]:\\)")
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 

@@ -9,6 +9,7 @@ for each cut-off; its evaluation again when later months become known.
 import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ from crime_assets.forecasting.cells import STATEMENTS, HexSeries, StudyArea, in_
 from crime_assets.forecasting.counts import Counts
 from crime_assets.forecasting.forecaster import Forecaster
 from crime_assets.forecasting.forecasters import FORECASTERS
-from crime_assets.forecasting.leaderboard import LEADERBOARD_METRICS
+from crime_assets.forecasting.leaderboard import HEADLINE, LEADERBOARD_METRICS
 from crime_assets.hexes.assets import hex_cells, hex_counts, scope_cells, scopes, view_covered
 from crime_assets.lake import DuckDB, Lake, MissingPartition, Published, create, sql
 from crime_assets.partitions import months, months_after, months_back, window
@@ -60,8 +61,6 @@ GROUP = "forecasting"
 ASK = Ask()
 BACK = ASK.most_months - 1
 AHEAD = max(ASK.horizons)
-HEADLINE = ("hit_rate", 0.05)
-"""What the leaderboard's first table, its picture and its sentences are of."""
 
 
 # --- Units ----------------------------------------------------------------------------------
@@ -183,7 +182,7 @@ def _description(row: str, model: str, forecaster: Forecaster, rest: str) -> str
 
 def _asked(area: StudyArea) -> Ask:
     """What can be asked in one study area."""
-    return Ask(area.horizons, ASK.least_months, ASK.most_months, ASK.resamplings, ASK.seed)
+    return replace(ASK, horizons=area.horizons)
 
 
 Columns = Mapping[str, np.ndarray]

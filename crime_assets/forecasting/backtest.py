@@ -206,7 +206,7 @@ def judge_cut_off(
         found = []
         for name, forecaster in forecasters.items():
             if isinstance(forecaster, PerfectForesight):
-                rankings = [outcome.ideal.ranking for outcome in outcomes]
+                rankings = [_foreseen(o, h) for o, h in zip(outcomes, horizons, strict=True)]
             else:
                 rankings = rank_units(forecaster, history, crime_type, horizons)
             rows: list[tuple[Any, ...]] = []
@@ -215,7 +215,7 @@ def judge_cut_off(
                 horizons, rankings, outcomes, pasts, strict=True
             ):
                 figures = judge(
-                    _in_crimes_a_step(forecaster, ranking, horizon, outcome),
+                    Judgement(ranking, outcome),
                     past,
                     horizon,
                     expects_crimes=forecaster.expects_crimes,
@@ -260,14 +260,10 @@ def compare_lists(judged: Judged, before: Lists) -> None:
             judged.rows += _rows(about, figures, units, crimes)
 
 
-def _in_crimes_a_step(
-    forecaster: Forecaster, ranking: Ranking, horizon: int, outcome: Outcome
-) -> Judgement:
-    """The judgement; the outcome as a ranking is in crimes over the horizon, not a step."""
-    if isinstance(forecaster, PerfectForesight):
-        relative = 1.0 if outcome.size is None else outcome.size / outcome.size.mean()
-        return Judgement(Ranking(outcome.every / relative / horizon, outcome.size), outcome)
-    return Judgement(ranking, outcome)
+def _foreseen(outcome: Outcome, horizon: int) -> Ranking:
+    """The outcome as a ranking: crimes a step, by area where units have unequal sizes."""
+    relative = 1.0 if outcome.size is None else outcome.size / outcome.size.mean()
+    return Ranking(outcome.every / relative / horizon, outcome.size)
 
 
 def _seed(*parts: object) -> int:

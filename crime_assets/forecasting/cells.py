@@ -8,7 +8,7 @@ history or of the outcome are left out there, since they are unknown, not cold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -136,6 +136,33 @@ class StudyArea:
         return (*crime_types_since(self.history[0]), ALL_CRIME)
 
 
+@dataclass(frozen=True)
+class Presence:
+    """Who published when: the forces of each month, and those that have an area of their own."""
+
+    published: Mapping[str, set[str]]
+    forces: frozenset[str]
+
+    @classmethod
+    def read(cls, connection: duckdb.DuckDBPyConnection) -> Presence:
+        """From the views ``coverage`` and ``scopes``."""
+        published: dict[str, set[str]] = {}
+        for force, month in connection.execute(sql("forecasting/published_months")).fetchall():
+            published.setdefault(month, set()).add(force)
+        areas = connection.execute("select scope from scopes where kind = 'force'").fetchall()
+        return cls(published, frozenset(force for (force,) in areas))
+
+    def has(self, month: str, forces: Sequence[str]) -> bool:
+        """Whether these forces published in the month, and at least one did."""
+        there = self.published.get(month, set())
+        return bool(there) and there.issuperset(forces)
+
+    def silent(self, months: Sequence[str]) -> tuple[str, ...]:
+        """The forces that were silent in one of the months, by name."""
+        always = self.forces.intersection(*(self.published[month] for month in months))
+        return tuple(sorted(self.forces - always))
+
+
 def study_areas(
     connection: duckdb.DuckDBPyConnection,
     cut_off: str,
@@ -150,21 +177,12 @@ def study_areas(
     whose outcome is known are there, and a scope comes once for each set of silent forces that
     they give. Needs ``coverage`` of ``months``, and ``scopes``.
     """
-    published: dict[str, set[str]] = {month: set() for month in months}
-    for force, month in connection.execute(sql("forecasting/published_months")).fetchall():
-        if month in published:
-            published[month].add(force)
+    presence = Presence.read(connection)
     at = months.index(cut_off)
-    every: set[str] = {
-        force
-        for (force,) in connection.execute(
-            "select distinct scope from scopes where kind = 'force'"
-        ).fetchall()
-    }
     for scope, forces in connection.execute("select scope, forces from scopes").fetchall():
 
         def is_there(month: str, forces: Sequence[str] = forces) -> bool:
-            return published[month].issuperset(forces) and bool(published[month])
+            return presence.has(month, forces)
 
         history = in_a_row(months[at::-1], is_there)[: ask.most_months][::-1]
         if len(history) < ask.least_months:
@@ -182,9 +200,8 @@ def study_areas(
             if judged and horizon > len(outcome):
                 continue
             counted = [*history, *(outcome[:horizon] if judged else ())]
-            always = set(every).intersection(*(published[month] for month in counted))
-            silent = tuple(sorted(every - always)) if not forces else ()
-            if silent and not always:  # nothing but the coast would be left
+            silent = () if forces else presence.silent(counted)
+            if len(silent) == len(presence.forces) > 0:  # nothing but the coast would be left
                 span = f"{counted[0]} to {counted[-1]}"
                 reason = f"each of its forces was silent in a month from {span}"
                 continue

@@ -5,7 +5,6 @@ Each reader returns the counts, and what they were made from: files with their S
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crime_assets import DataError
-from crime_assets.forecasting.cells import HexSeries, StudyArea, hex_units, in_a_row
+from crime_assets.forecasting.cells import HexSeries, Presence, StudyArea, hex_units, in_a_row
 from crime_assets.forecasting.counts import Counts, Units, link
 from crime_assets.hexes import grid
-from crime_assets.lake import DuckDB, Lake, create, sql
+from crime_assets.lake import DuckDB, Lake, create, file_sha256, sql
 from crime_assets.partitions import months_after, months_back
 from crime_assets.register import ALL_CRIME, CRIME_TYPES
 from crime_assets.settings import Settings
@@ -40,15 +39,9 @@ def _engine(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def sha256(path: Path) -> str:
-    """Of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _version(source: str) -> str:
     """The SHA-256 of a file; the address of what is none."""
-    return sha256(Path(source)) if Path(source).is_file() else source
+    return file_sha256(Path(source))[0] if Path(source).is_file() else source
 
 
 def from_lake(settings: Settings, scope: str, last_month: str) -> Made:
@@ -67,7 +60,7 @@ def from_lake(settings: Settings, scope: str, last_month: str) -> Made:
         ).fetchone()
         if found is None:
             raise DataError(f"the lake has no scope {scope}; its scopes are in the table scopes")
-        forces = set(found[0])
+        forces = found[0]
         lake.require("coverage", {"month": last_month})
         earlier = months_back(last_month, 12 * 30)
         there = [
@@ -76,21 +69,13 @@ def from_lake(settings: Settings, scope: str, last_month: str) -> Made:
             if lake.has("coverage", {"month": m}) and lake.has("hex_counts", {"month": m})
         ]
         lake.view(connection, "coverage", [{"month": m} for m in there])
-        published: dict[str, set[str]] = {}
-        for force, month in connection.execute(sql("forecasting/published_months")).fetchall():
-            published.setdefault(month, set()).add(force)
-        months = in_a_row(
-            earlier[::-1], lambda m: bool(published.get(m)) and forces <= published[m]
-        )[::-1]
+        presence = Presence.read(connection)
+        months = in_a_row(earlier[::-1], lambda m: presence.has(m, forces))[::-1]
         if not months:
             raise DataError(f"{scope} has no crimes of {last_month} in the lake")
         lake.view(connection, "hex_counts", [{"month": m} for m in months])
-        silent: set[str] = set()
-        if not forces:
-            every = connection.execute("select scope from scopes where kind = 'force'").fetchall()
-            always = set(published[months[0]]).intersection(*(published[m] for m in months))
-            silent = {force for (force,) in every} - always
-        cells = StudyArea(scope, silent=tuple(sorted(silent))).cells(connection)
+        silent = () if forces else presence.silent(months)
+        cells = StudyArea(scope, silent=silent).cells(connection)
         counts = HexSeries.read(connection, months).counts(cells, months[0], months[-1])
     versions = {
         f"{table} {m}": lake.sha256(table, {"month": m})
@@ -153,7 +138,10 @@ def from_points(
         position[hex_id],
         found["crimes"],
     )
-    return counts, {path.name: sha256(path), "LSOA boundaries": _version(settings.lsoa_boundaries)}
+    return counts, {
+        path.name: file_sha256(path)[0],
+        "LSOA boundaries": _version(settings.lsoa_boundaries),
+    }
 
 
 def from_areas(
@@ -217,10 +205,10 @@ def from_areas(
     )
     silent = _silent(counts, force.astype(str))
     return counts.within(~np.isin(force.astype(str), silent)), {
-        path.name: sha256(path),
+        path.name: file_sha256(path)[0],
         "LSOA boundaries": _version(settings.lsoa_boundaries),
         "force boundaries": _version(settings.force_boundaries),
-        **({lookup.name: sha256(lookup)} if lookup else {}),
+        **({lookup.name: file_sha256(lookup)[0]} if lookup else {}),
         "left out as silent": ", ".join(silent),
     }
 

@@ -57,6 +57,9 @@ LEADERBOARD_METRICS = (
 )
 """The metrics of a forecast. Gini and counts are none of them: they describe the outcome."""
 
+HEADLINE = ("hit_rate", 0.05)
+"""What pages, cards and sentences are of where nothing else is said."""
+
 UNRANKED = ("recapture_rate_index", "jaccard", "spearman", "rank_biased_overlap")
 """Those of which more is not better, so that no model is ranked by them. A list that never changes
 is perfectly stable; and by recapture rate chance has 1, while a rule that learnt from the very
@@ -658,7 +661,7 @@ def headlines(leaderboard: pd.DataFrame, metric: str, coverage: float | None) ->
     """
     rows = of_all_crime(leaderboard, metric, coverage)
     if not len(rows):
-        rows = _at(leaderboard, metric, coverage)
+        rows = at_coverage(leaderboard, metric, coverage)
     groups = rows.groupby(
         ["unit", "scope", "crime_type", "step", "horizon_steps"], sort=True, observed=True
     )
@@ -670,11 +673,12 @@ def headlines(leaderboard: pd.DataFrame, metric: str, coverage: float | None) ->
 
 def of_all_crime(leaderboard: pd.DataFrame, metric: str, coverage: float | None) -> pd.DataFrame:
     """The rows of all crime by one metric at one coverage."""
-    rows = _at(leaderboard, metric, coverage)
+    rows = at_coverage(leaderboard, metric, coverage)
     return rows[rows["crime_type"] == ALL_CRIME]
 
 
-def _at(leaderboard: pd.DataFrame, metric: str, coverage: float | None) -> pd.DataFrame:
+def at_coverage(leaderboard: pd.DataFrame, metric: str, coverage: float | None) -> pd.DataFrame:
+    """The rows by one metric at one coverage; ``None`` for metrics that have none."""
     at = leaderboard["coverage"].isna()
     if coverage is not None:
         at = (leaderboard["coverage"] - coverage).abs() < 1e-9

@@ -23,6 +23,7 @@ from crime_assets.forecasting.leaderboard import (
     BETTER,
     EQUAL,
     GROUP,
+    HEADLINE,
     METRIC_TITLES,
     TOO_FEW,
     WORSE,
@@ -33,7 +34,6 @@ from crime_assets.forecasting.leaderboard import (
     share,
 )
 from crime_assets.forecasting.report import (
-    ALL_CRIME,
     LICENCE,
     NATIONS,
     UNIT_TITLES,
@@ -42,6 +42,7 @@ from crime_assets.forecasting.report import (
     place_title,
 )
 from crime_assets.lake import atomic
+from crime_assets.register import ALL_CRIME
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,9 +50,6 @@ if TYPE_CHECKING:
     from crime_assets.forecasting.forecaster import Forecaster
 
 OPEN = "To be filled in by the organisation that deploys it."
-
-HEADLINE = ("hit_rate", 0.05)
-"""By this the card says in words whether the forecaster beats the best baseline."""
 
 CARD_METRICS: tuple[tuple[str, float | None], ...] = (
     ("hit_rate", 0.01),

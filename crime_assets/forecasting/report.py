@@ -24,6 +24,7 @@ from crime_assets.forecasting.leaderboard import (
     METRIC_TITLES,
     TOO_FEW,
     WORSE,
+    at_coverage,
     difference,
     figure,
     label,
@@ -32,7 +33,9 @@ from crime_assets.forecasting.leaderboard import (
 )
 from crime_assets.forecasting.leaderboard import skill_over_time as skill_of
 from crime_assets.forecasting.metrics import LESS_IS_BETTER
+from crime_assets.hexes.study_area import NATION, STUDY_AREA
 from crime_assets.lake import atomic
+from crime_assets.register import ALL_CRIME
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,10 +44,8 @@ if TYPE_CHECKING:
 
 LICENCE = "Contains public sector information licensed under the Open Government Licence v3.0."
 
-NATIONS = ("england-and-wales", "study-area")
+NATIONS = (NATION, STUDY_AREA)
 """Scopes that stand first; see docs/decisions/0009."""
-
-ALL_CRIME = "All crime"
 
 PICTURED_SCOPES = 6
 """Scopes of a unit that have pictures; those of a whole nation would make a page of 30 MB."""
@@ -160,11 +161,9 @@ _PICTURED = ("hit_rate", "expected_crimes", "crimes")
 
 
 def _at(leaderboard: pd.DataFrame, metric: str, coverage: float) -> pd.DataFrame:
-    there = (leaderboard["metric"] == metric) & np.isclose(
-        leaderboard["coverage"].astype(float), coverage
-    )
     # numbers with nan, whether they were nullable before or come from a database
-    return leaderboard[there].astype(dict.fromkeys(_NUMBERS, "float64"))
+    numbers = leaderboard.astype({"coverage": "float64"})
+    return at_coverage(numbers, metric, coverage).astype(dict.fromkeys(_NUMBERS, "float64"))
 
 
 def nation_first(scopes: Iterable[object]) -> list[str]:
