@@ -18,13 +18,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import forecasting, hexes, ingest, loading
+from benchmarks import forecasting, hexes, ingest, loading, lsoa
 from benchmarks.measuring import Figure, Run
 
 GROUPS = {
     "loading": loading.figures,
     "ingest": ingest.figures,
     "hexes": hexes.figures,
+    "lsoa": lsoa.figures,
     "forecasting": forecasting.figures,
 }
 

@@ -1,4 +1,4 @@
-"""Figures of forecasts: the nation by all baselines, the point process on one force, judging.
+"""Figures of forecasts: the nation by models for any area, two others on one force, judging.
 
 On the nation of :mod:`benchmarks.nation`, with the functions that the assets call. Needs the cells
 and counts that :mod:`benchmarks.hexes` publishes, and makes them if they are not there.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,24 @@ from benchmarks.hexes import count_into_cells, lay_the_grid, nation_settings
 from benchmarks.measuring import Figure, Measured, Run, by_turns, seconds_into
 from benchmarks.nation import Nation, make_nation, the_nation
 from crime_assets.forecasting.backtest import Ask, forecast, judge_cut_off, rank_units
-from crime_assets.forecasting.cells import HexSeries, StudyArea, study_areas
+from crime_assets.forecasting.cells import (
+    Presence,
+    Series,
+    StudyArea,
+    hex_units,
+    scopes_of_cells,
+    study_areas,
+)
 from crime_assets.forecasting.counts import Counts
 from crime_assets.forecasting.forecasters import FORECASTERS, NAIVE_RULE
 from crime_assets.forecasting.metrics import Judgement, Outcome, judge
 from crime_assets.register import ALL_CRIME
 
-POINT_PROCESS = "point_process"
-BASELINES = {m: f for m, f in FORECASTERS.items() if m != POINT_PROCESS}
+BASELINES = {m: f for m, f in FORECASTERS.items() if f.most_units is None}
+COSTLY = ("point_process", "random_forest")
 SECONDS = 120
 MEMORY_GIB = 6.0
-POINT_PROCESS_SECONDS = 300
+COSTLY_SECONDS = 300
 
 
 def figures(run: Run) -> list[Figure]:
@@ -41,13 +49,13 @@ def figures(run: Run) -> list[Figure]:
         run.measure(count_into_cells, *here, 1)
     judged = run.measure(judge_the_nation, *here)
     made = run.measure(forecast_the_nation, *here)
-    process = run.measure(fit_the_point_process, *here)
+    costly = run.measure(fit_the_costly_ones, *here)
     metrics = run.measure(judge_one_ranking, *here, run.rounds)
     asset = None
     if run.through_dagster and len(nation.months) >= 36:
         asset = run.measure(materialise_an_evaluation, *here)
     all_of_it = (
-        f"{len(BASELINES)} forecasters but the point process, one cut-off, "
+        f"{len(BASELINES)} forecasters for areas of any size, one cut-off, "
         f"{judged.value['units']:,} cells, {judged.value['crime_types']} types"
     )
     return [
@@ -67,13 +75,17 @@ def figures(run: Run) -> list[Figure]:
             most=SECONDS,
         ),
         Figure("the same, peak memory", made.peak_bytes / 2**30, "GiB", most=MEMORY_GIB),
-        Figure(
-            f"point process on one force, {process.value['units']:,} cells, "
-            f"{process.value['crime_types']} types: fit and forecast",
-            process.value["seconds"],
-            reference=process.value["naive"],
-            reference_is=f"{NAIVE_RULE} on the same counts",
-            most=POINT_PROCESS_SECONDS,
+        *(
+            Figure(
+                f"{name} on one force, {costly.value['units']:,} cells, "
+                f"{costly.value['crime_types']} types: fit and forecast",
+                costly.value[name],
+                reference=costly.value[NAIVE_RULE],
+                reference_is=f"{NAIVE_RULE} on the same counts",
+                most=COSTLY_SECONDS,
+            )
+            for name in COSTLY
+            if name in costly.value  # which a very short history does not serve
         ),
         Figure(
             f"{metrics.value['figures']} figures of one ranking of {metrics.value['units']:,} "
@@ -121,20 +133,22 @@ def _counts(
         nation.lake.view(connection, table)
     nation_scope = "select scope from scopes where kind = 'nation'"
     (scope,) = connection.execute(nation_scope).fetchone() or ("",)
-    areas = study_areas(connection, cut_off, months, ask, judged=judged)
+    scopes, presence = scopes_of_cells(connection), Presence.read(connection)
+    areas = study_areas(scopes, presence, cut_off, months, ask, judged=judged)
     area = next(a for a in areas if a.scope == (force or scope))
-    series = HexSeries.read(connection, months)
+    series = Series.read(connection, months)
     last = (*area.history, *area.outcome)[-1]
-    return area, series.counts(area.cells(connection), area.history[0], last)
+    return area, series.counts(hex_units(area.cells(connection)), area.history[0], last)
 
 
-def _able(counts: Counts) -> dict[str, Any]:
-    """The baselines that a history as long as this serves."""
-    return {m: f for m, f in BASELINES.items() if f.least_months <= len(counts.steps)}
+def _able(counts: Counts, models: Iterable[str] = BASELINES) -> dict[str, Any]:
+    """The models that a history as long as this serves."""
+    found = {m: FORECASTERS[m] for m in models}
+    return {m: f for m, f in found.items() if f.least_months <= len(counts.steps)}
 
 
 def judge_the_nation(folder: str, share: float) -> dict[str, Any]:
-    """Forecast the nation by all baselines but the point process, and judge them."""
+    """Forecast the nation by all forecasters for areas of any size, and judge them."""
     nation = the_nation(Path(folder), share)
     started = time.perf_counter()
     with nation.engine().get_connection() as connection:
@@ -156,7 +170,7 @@ def judge_the_nation(folder: str, share: float) -> dict[str, Any]:
 
 
 def forecast_the_nation(folder: str, share: float) -> dict[str, Any]:
-    """Forecast the nation at the last month by all baselines but the point process."""
+    """Forecast the nation at the last month by all forecasters for areas of any size."""
     nation = the_nation(Path(folder), share)
     started = time.perf_counter()
     with nation.engine().get_connection() as connection:
@@ -169,8 +183,8 @@ def forecast_the_nation(folder: str, share: float) -> dict[str, Any]:
     return {"seconds": seconds, "read": read, "months": len(counts.steps)}
 
 
-def fit_the_point_process(folder: str, share: float) -> dict[str, Any]:
-    """Fit the point process to the force with the most cells."""
+def fit_the_costly_ones(folder: str, share: float) -> dict[str, Any]:
+    """Fit the models that are not for every area to the force with the most cells."""
     nation = the_nation(Path(folder), share)
     with nation.engine().get_connection() as connection:
         nation.lake.view(connection, "scopes")
@@ -178,14 +192,13 @@ def fit_the_point_process(folder: str, share: float) -> dict[str, Any]:
         (force,) = connection.execute(largest).fetchone() or ("",)
         area, counts = _counts(nation, connection, force=force, judged=False)
     spent: dict[str, float] = {}
-    for name in (NAIVE_RULE, POINT_PROCESS):
+    for name, forecaster in _able(counts, (NAIVE_RULE, *COSTLY)).items():
         times: list[float] = []
         with seconds_into(times):
-            forecast(FORECASTERS[name], counts, area.crime_types, Ask(area.horizons), threads=2)
+            forecast(forecaster, counts, area.crime_types, Ask(area.horizons), threads=2)
         spent[name] = times[0]
     return {
-        "seconds": spent[POINT_PROCESS],
-        "naive": spent[NAIVE_RULE],
+        **spent,
         "units": len(counts.units),
         "crime_types": len(area.crime_types),
     }

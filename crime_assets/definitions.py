@@ -9,9 +9,11 @@ from __future__ import annotations
 import dagster as dg
 
 from crime_assets.automation.jobs import jobs
+from crime_assets.classification import assets as classification
 from crime_assets.forecasting import assets as forecasting
 from crime_assets.hexes import assets as hexes
 from crime_assets.lake import DuckDB, Lake
+from crime_assets.london import assets as london
 from crime_assets.lsoa import assets as lsoa
 from crime_assets.publication import executor
 from crime_assets.quality.checks import expectation_checks
@@ -29,7 +31,9 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
     """
     settings = settings or Settings.from_environment()
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([sources, hexes, lsoa, forecasting, warehouse]),
+        assets=dg.load_assets_from_modules(
+            [sources, hexes, lsoa, forecasting, classification, london, warehouse]
+        ),
         asset_checks=expectation_checks(),
         jobs=jobs,
         executor=executor,

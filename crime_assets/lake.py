@@ -208,10 +208,15 @@ class Lake:
 
     @staticmethod
     def _missing(table: str, partition: Partition | None) -> MissingPartition:
-        key = "|".join((partition or {})[c] for c in sorted(partition or {}))
+        place = dict(partition or {})
+        model = place.pop("model", "")
+        place.pop("unit", "")
+        select = f"'key:\"{table}/{model}\"'" if model else table
+        key = "|".join(place[c] for c in sorted(place))
         return MissingPartition(
-            f"{' '.join([table, key]).strip()} is not in the lake: materialise it first, with "
-            f"`dagster asset materialize -m crime_assets.definitions --select {table}"
+            f"{' '.join([table, model, key]).replace('  ', ' ').strip()} is not in the lake: "
+            "materialise it first, with "
+            f"`dagster asset materialize -m crime_assets.definitions --select {select}"
             + (f" --partition '{key}'`" if key else "`")
         )
 

@@ -8,12 +8,15 @@ anything is moved into place, so the old partition stays.
 
 from __future__ import annotations
 
+import hashlib
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Lock
+from types import ModuleType
 from typing import Any
 
 import dagster as dg
@@ -165,8 +168,19 @@ def preview(
         text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
         return (text[:57] + "..." if len(text) > 60 else text).replace("|", "\\|")
 
-    lines = [names, ["---"] * len(names), *[[cell(v) for v in row] for row in rows]]
+    return markdown_table(names, [[cell(v) for v in row] for row in rows])
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> dg.MarkdownMetadataValue:
+    """Rows of words as a table that the UI shows."""
+    lines = [head, ["---"] * len(head), *rows]
     return dg.MetadataValue.md("\n".join("| " + " | ".join(line) + " |" for line in lines))
+
+
+def code_of(*modules: ModuleType) -> str:
+    """A hash of the Python that a table is computed by: a part of its code version."""
+    files = [Path(module.__file__ or "").read_bytes() for module in modules]
+    return hashlib.sha256(b"".join(files)).hexdigest()[:12]
 
 
 def audit(connection: duckdb.DuckDBPyConnection, statement: str, **parameters: object) -> None:

@@ -7,6 +7,7 @@ coverage, rankings and documentation follow from them.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,11 @@ def crime_types_since(month: str) -> tuple[str, ...]:
     return tuple(
         t.crime_type for t in CRIME_TYPES.values() if not t.last_month and t.first_month <= month
     )
+
+
+def type_column(crime_type: str) -> str:
+    """A crime type as a part of a column's name: ``Drugs`` is ``drugs``."""
+    return re.sub(r"[^a-z]+", "_", crime_type.lower()).strip("_")
 
 
 def force_slugs(kinds: Iterable[str] = ("territorial", "transport", "sample")) -> tuple[str, ...]:

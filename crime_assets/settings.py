@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from crime_assets.register import FORCES, force_slugs
+from crime_assets.register import CRIME_TYPES, FORCES, force_slugs
 
 
 class SettingError(ValueError):
@@ -73,6 +73,42 @@ SETTINGS = (
         "`Crime harm` is ranked by the sum of the weights. Empty: counts only.",
     ),
     Setting(
+        "CRIME_LSOA_COUNTS",
+        "",
+        "Crimes counted by LSOA already (`month`, `lsoa_code`, `crime_type`, `crimes`; Parquet or "
+        "CSV). Given one, `lsoa_counts` is made of it, and not of `street_crimes`. Empty: none.",
+    ),
+    Setting(
+        "CRIME_LSOA_LOOKUP",
+        "",
+        "The ONS lookup of LSOAs (`lsoa11cd`, `lsoa21cd`), for codes of 2011 in "
+        "CRIME_LSOA_COUNTS. Empty: such codes belong to no area.",
+    ),
+    Setting(
+        "CRIME_LSOA_ATTRIBUTES",
+        "",
+        "What is known of LSOAs beside crime (`lsoa21cd`, `population`, and `imd_rank`, the rank "
+        "in the Index of Multiple Deprivation, 1 the most deprived; Parquet or CSV; either column "
+        "may be missing). They are taken for any cut-off: give none that was not known by then. "
+        "Empty: nothing.",
+    ),
+    Setting(
+        "CRIME_BIVARIATE",
+        "Theft from the person, Violence and sexual offences",
+        "The two crime types of the nine bivariate classes of areas, separated by a comma.",
+    ),
+    Setting(
+        "CRIME_MPS_HISTORICAL",
+        "",
+        "The Metropolitan Police's `MPS LSOA Level Crime (Historical)`, a CSV file, for the London "
+        "study. Empty: the study says where to find it.",
+    ),
+    Setting(
+        "CRIME_MPS_RECENT",
+        "",
+        "Its sequel, `MPS LSOA Level Crime (most recent 24 months)`, a CSV file.",
+    ),
+    Setting(
         "CRIME_MEMORY_LIMIT", "4GB", "The memory that DuckDB may use in one step, such as `4GB`."
     ),
     Setting("CRIME_THREADS", "", "The threads that DuckDB uses in one step. Empty: one a core."),
@@ -84,7 +120,8 @@ class Settings:
     """The settings of one deployment, checked.
 
     ``forces`` are the slugs of the expected forces; ``scopes`` and ``weights`` are ``None``
-    where the deployment names none; ``threads`` is a count of at least one.
+    where the deployment names none, as is every path of a file that is not given; ``bivariate`` are
+    two crime types; ``threads`` is a count of at least one.
     """
 
     archive_url: str
@@ -94,6 +131,12 @@ class Settings:
     forces: tuple[str, ...]
     scopes: str | None
     weights: str | None
+    lsoa_counts: str | None
+    lsoa_lookup: str | None
+    lsoa_attributes: str | None
+    bivariate: tuple[str, str]
+    mps_historical: str | None
+    mps_recent: str | None
     memory_limit: str
     threads: int
 
@@ -127,6 +170,12 @@ class Settings:
             forces=_expected_forces(value["CRIME_FORCES"]),
             scopes=value["CRIME_SCOPES"] or None,
             weights=value["CRIME_WEIGHTS"] or None,
+            mps_historical=value["CRIME_MPS_HISTORICAL"] or None,
+            mps_recent=value["CRIME_MPS_RECENT"] or None,
+            lsoa_counts=value["CRIME_LSOA_COUNTS"] or None,
+            lsoa_lookup=value["CRIME_LSOA_LOOKUP"] or None,
+            lsoa_attributes=value["CRIME_LSOA_ATTRIBUTES"] or None,
+            bivariate=_pair_of_types(value["CRIME_BIVARIATE"]),
             memory_limit=_memory_limit(value["CRIME_MEMORY_LIMIT"]),
             threads=int(threads),
         )
@@ -146,6 +195,18 @@ def _expected_forces(text: str) -> tuple[str, ...]:
             f"it publishes {', '.join(FORCES)}"
         )
     return tuple(force for force in FORCES if force in named)
+
+
+def _pair_of_types(text: str) -> tuple[str, str]:
+    """Two different crime types that police.uk uses."""
+    named = tuple(name.strip() for name in text.split(","))
+    in_use = [t.crime_type for t in CRIME_TYPES.values() if not t.last_month]
+    if len(named) != 2 or named[0] == named[1] or not {*named} <= {*in_use}:
+        raise SettingError(
+            f"CRIME_BIVARIATE is {text!r}; it must be two of {'; '.join(in_use)}, separated by a "
+            "comma"
+        )
+    return named[0], named[1]
 
 
 def _memory_limit(text: str) -> str:

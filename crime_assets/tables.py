@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from crime_assets.register import CRIME_TYPES, type_column
+
 
 @dataclass(frozen=True)
 class Column:
@@ -43,7 +45,7 @@ TABLES: dict[str, Table] = {}
 def _table(name: str, row: str, partitions: str, columns: str) -> Table:
     """Register a table; a line of ``columns`` is name, type, description, two spaces apart."""
     parsed = []
-    for line in columns.strip().splitlines():
+    for line in filter(str.strip, columns.splitlines()):
         column, sql_type, description = (part.strip() for part in line.strip().split("  ", 2))
         parsed.append(Column(column, sql_type, description))
     table = Table(name, row, tuple(partitions.split()), tuple(parsed))
@@ -201,6 +203,137 @@ LSOA_COUNTS = _table(
     crime_type  varchar  as published
     crimes  integer  crimes
     same_code  integer  those of them that were published with this very code
+    """,
+)
+
+_TYPES_IN_USE = [t.crime_type for t in CRIME_TYPES.values() if not t.last_month]
+
+LSOA_FEATURES = _table(
+    "lsoa_features",
+    "one LSOA as it is known at the cut-off, among the areas of one scope; no count is later",
+    "month",
+    """
+    scope  varchar  england-and-wales (or study-area), or a force
+    lsoa21cd  varchar  the LSOA; those are here whose force published the whole last year
+    force  varchar  the police force area in which it lies
+    years  integer  years of twelve months of it that are there, counted back from the cut-off: 1 \
+to 3
+    density_last_year  double  crimes / km² in the twelve months up to the cut-off
+    density_year_before  double  the same of the twelve months before; null if they are not there
+    density_two_years_before  double  the same of the twelve months before these
+    density_mean  double  mean of the years that are there
+    density_change  double  last year - the earliest year that is there; null if there is but one
+    """
+    + "".join(
+        f"density_{type_column(name)}  double  {name}, crimes / km² in the last year; null if "
+        "police.uk has not had the type in all years\n"
+        for name in _TYPES_IN_USE
+    )
+    + """
+    cluster_last_year  integer  k-means cluster of the densities of all types, 0 (lowest mean \
+density) to 4, among the areas of the scope
+    cluster_year_before  integer  the same of the year before
+    cluster_two_years_before  integer  the same of two years before
+    cluster_long_run  integer  the same of the mean of the years that are there
+    cluster_increasing  boolean  over the years the cluster never falls, and rises; null if there \
+is but one
+    cluster_stable  boolean  it is the same in all years
+    cluster_decreasing  boolean  it never rises, and falls
+    neighbours_density_last_year  double  mean density of the areas that touch it (queen \
+contiguity) and have data, in the last year; null if there is none
+    neighbours_density_year_before  double  the same of the year before
+    neighbours_density_two_years_before  double  the same of two years before
+    """
+    + "".join(
+        f"neighbours_density_{type_column(name)}  double  the same of {name}, last year\n"
+        for name in _TYPES_IN_USE
+    )
+    + """
+    local_moran  double  local Moran's I of the last year's density, within the scope; null for an \
+area that touches none
+    lisa  varchar  high-high, low-low, high-low or low-high (itself - its neighbours) where the \
+local Moran's I is significant at 5 % by 999 permutations; else not significant; null as that is
+    summer_share  double  share of the crimes of all its years in June to August; null if none
+    season_strength  double  0 (even over the year) to 1 (all in one month); null if it has none
+    last_quarter_share  double  share of the last year's crimes in its last three months; null if \
+it has none
+    hot_cells  integer  200 m cells with their centre in it that are hotspots of all crime in the \
+twelve months; null if hotspots of the month are not there
+    area_km2  double  square kilometres
+    population  double  people; null if CRIME_LSOA_ATTRIBUTES does not say
+    imd_rank  double  Index of Multiple Deprivation, 1 is the most deprived; null if it does not say
+    """,
+)
+
+LSOA_LABELS = _table(
+    "lsoa_labels",
+    "what became of one LSOA in the twelve months after the cut-off, among the areas of one scope",
+    "month",
+    """
+    scope  varchar  england-and-wales (or study-area), or a force
+    lsoa21cd  varchar  the LSOA
+    force  varchar  the police force area in which it lies
+    crime_density  double  crimes / km² in the twelve months after the cut-off; null if its force \
+did not publish each of them
+    is_hotspot  boolean  it is in the quarter of the scope's areas with the highest density
+    tier  integer  0 (the lower half), 1 (to 75 %), 2 (to 90 %), 3 (the highest tenth)
+    bivariate  varchar  level (0 to 50 %, 1 to 75 %, 2 above) of the first type of CRIME_BIVARIATE \
+_ that of the second, such as 2_0
+    """,
+)
+
+LSOA_PREDICTIONS = _table(
+    "lsoa_predictions",
+    "the class of one LSOA in the twelve months after the cut-off, as one model foretells it",
+    "month model",
+    """
+    scope  varchar  as in lsoa_features
+    split  varchar  what the model was fitted on: time (the cut-off a year before), space (blocks \
+of land elsewhere), force (other forces), random (four fifths of the areas by chance: optimistic, \
+for each area's neighbours are among them)
+    label  varchar  is_hotspot, tier or bivariate
+    lsoa21cd  varchar  the LSOA
+    predicted  varchar  the class that is most probable; 0 or 1, 0 to 3, 0_0 to 2_2
+    probabilities  double[]  of each class, in their order; they sum to one
+    conformal_set  varchar[]  the classes that cannot be excluded: at least nine sets in ten hold \
+the true one if areas are as those that it was calibrated on; null where the split is not time
+    """,
+)
+
+LSOA_EVALUATIONS = _table(
+    "lsoa_evaluations",
+    "one figure by which a model's classes of one cut-off are judged by what then happened",
+    "month model",
+    """
+    scope  varchar  as in lsoa_features
+    split  varchar  as in lsoa_predictions
+    label  varchar  is_hotspot, tier or bivariate
+    group_kind  varchar  all, force, or deprivation (fifths of imd_rank, 1 the most deprived)
+    group_name  varchar  the force or the fifth; null for all
+    class  varchar  the class that the figure is of, null for all of them; of moran_i what it is \
+of: density, tier, is_hotspot or the residual of is_hotspot
+    metric  varchar  such as accuracy, macro_f1, auroc; defined in the reference of the API
+    value  double  the metric
+    low  double  2.5 % quantile when blocks of areas are resampled (of groups: Wilson's, as if \
+areas were independent); null where none is computed
+    high  double  97.5 % quantile
+    p_value  double  of a test that has one (Moran's I; the difference to same_class); else null
+    areas  integer  areas that it is made of
+    """,
+)
+
+MPS_LSOA_YEARS = _table(
+    "mps_lsoa_years",
+    "the crimes of one type in one area of London in one year, as the Metropolitan Police counted \
+them; none is nought",
+    "",
+    """
+    lsoa21cd  varchar  the LSOA of 2021, of Greater London; four of the City of London are left out
+    year  integer  a year of which all twelve months are published
+    crime_type  varchar  the minor category, as published
+    crimes  integer  crimes
+    lines  integer  published lines they are summed from: 0 where there is none, 2 where the type \
+stands under two major categories or the area has two names
     """,
 )
 

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("geopandas")
 
-from benchmarks import forecasting, hexes, ingest, loading
+from benchmarks import forecasting, hexes, ingest, loading, lsoa
 from benchmarks.__main__ import main, table_of
 from benchmarks.measuring import Figure, Run
 from benchmarks.nation import Nation, make_nation, the_nation
@@ -75,6 +75,14 @@ def test_ingest_and_hexes_are_measured(nation: Nation, folder: Path):
     assert all(figure.ours > 0 for figure in found)
     assert sum(figure.ok is not None for figure in found) >= 8  # what has a limit
     assert table_of(found).row_count == len(found)
+
+
+def test_areas_are_measured(nation: Nation, folder: Path):
+    found = lsoa.figures(a_run(folder, through_dagster=False))
+    assert all(figure.ours > 0 for figure in found)
+    assert sum(figure.ok is not None for figure in found) == 2  # what has a limit
+    assert table_of(found).row_count == len(found)
+    assert not nation.lake.has("lsoa_areas")  # other figures do not meet them
 
 
 def test_forecasts_are_measured(nation: Nation, folder: Path):

@@ -14,6 +14,7 @@ from crime_assets import lake
 from crime_assets.definitions import build_definitions
 from crime_assets.forecasting.assets import ASK, MODEL_ASSETS
 from crime_assets.forecasting.forecasters import FORECASTERS
+from crime_assets.models.classifiers import CLASSIFIERS
 from crime_assets.partitions import (
     forces,
     key_of,
@@ -23,6 +24,7 @@ from crime_assets.partitions import (
     months_x_forces,
     partition_of,
 )
+from crime_assets.quality.checks import models_of
 from crime_assets.settings import Settings
 from crime_assets.tables import TABLES
 
@@ -43,9 +45,7 @@ def specs(definitions: dg.Definitions) -> Mapping[str, dg.AssetSpec]:
 
 def names_of(table: str) -> list[str]:
     """The assets that publish a table: the one of its name, or one a model."""
-    return (
-        [f"{table}/{model}" for model in MODEL_ASSETS[table]] if table in MODEL_ASSETS else [table]
-    )
+    return [f"{table}/{model}" for model in models_of(table)] or [table]
 
 
 def test_the_assets_are_these(specs: Mapping[str, dg.AssetSpec]) -> None:
@@ -53,6 +53,11 @@ def test_the_assets_are_these(specs: Mapping[str, dg.AssetSpec]) -> None:
     for name, spec in sorted(specs.items()):
         groups.setdefault(str(spec.group_name), []).append(name)
     assert groups == {
+        "classification": sorted(
+            f"{table}/{model}"
+            for table in ("lsoa_evaluations", "lsoa_predictions")
+            for model in CLASSIFIERS
+        ),
         "forecasting": sorted(
             [
                 *(f"evaluations/{model}" for model in FORECASTERS),
@@ -71,7 +76,8 @@ def test_the_assets_are_these(specs: Mapping[str, dg.AssetSpec]) -> None:
             "scopes",
             "snap_counts",
         ],
-        "lsoa": ["lsoa_areas", "lsoa_counts"],
+        "london_study": ["london_study", "mps_lsoa_years"],
+        "lsoa": ["lsoa_areas", "lsoa_counts", "lsoa_features", "lsoa_labels"],
         "sources": ["coverage", "street_crimes", "street_crimes_csv"],
         "warehouse": ["warehouse"],
     }
@@ -108,6 +114,12 @@ def test_each_model_is_described_with_its_source_and_its_limits(
             assert f"**{FORECASTERS[model].title}** (`{model}`)" in description
             assert FORECASTERS[model].source in description
             assert FORECASTERS[model].limits in description
+    for table in ("lsoa_predictions", "lsoa_evaluations"):
+        for model, classifier in CLASSIFIERS.items():
+            description = specs[f"{table}/{model}"].description or ""
+            assert f"**{classifier.title}** (`{model}`)" in description
+            assert classifier.source in description
+            assert classifier.limits in description
 
 
 def test_models_of_one_class_have_code_versions_of_their_own(
@@ -127,7 +139,12 @@ def test_each_asset_has_an_audit_and_each_table_expectations(definitions: dg.Def
     for table in set(TABLES) - {"rejected_crimes"}:
         for name in names_of(table):
             assert "expectations" in checks[name], name
-    for table, audit in {"forecasts": "rankings_are_whole", "evaluations": "figures_fit"}.items():
+    for table, audit in {
+        "forecasts": "rankings_are_whole",
+        "evaluations": "figures_fit",
+        "lsoa_predictions": "probabilities_add_up",
+        "lsoa_evaluations": "figures_fit",
+    }.items():
         for name in names_of(table):
             assert checks[name] == {audit, "expectations"}, name
     assert checks["leaderboard"] == {"ranks_fit", "expectations"}
@@ -146,6 +163,11 @@ def test_no_job_mixes_the_two_kinds_of_partitions(definitions: dg.Definitions) -
         "study_area": None,
         "rank_hotspots": months,
         "count_lsoas": months,
+        "describe_lsoas": months,
+        "label_lsoas": months,
+        "classify": months,
+        "judge_classes": months,
+        "reproduce_london_study": None,
         "forecast": months,
         "evaluate": months,
         "compare": months,
@@ -155,9 +177,15 @@ def test_no_job_mixes_the_two_kinds_of_partitions(definitions: dg.Definitions) -
 
 @pytest.mark.parametrize(
     ("job", "tables"),
-    [("forecast", "forecasts"), ("evaluate", "evaluations"), ("compare", "leaderboard")],
+    [
+        ("forecast", "forecasts"),
+        ("evaluate", "evaluations"),
+        ("compare", "leaderboard"),
+        ("classify", "lsoa_predictions"),
+        ("judge_classes", "lsoa_evaluations"),
+    ],
 )
-def test_each_job_of_forecasting_has_the_assets_of_one_table(
+def test_each_job_of_models_has_the_assets_of_one_table(
     definitions: dg.Definitions, job: str, tables: str
 ) -> None:
     layer = definitions.resolve_job_def(job).asset_layer
@@ -231,6 +259,26 @@ def test_hotspots_look_back_12_months_and_frequency_36(
     parent = "hex_counts" if table == "hotspots" else "hotspots"
     keys = upstream(definitions, table, parent, "2025-12")
     assert (keys[0], keys[-1]) == (first, "2025-12")
+
+
+def test_features_are_of_36_months_and_labels_of_the_12_after(
+    definitions: dg.Definitions,
+) -> None:
+    found = upstream(definitions, "lsoa_features", "lsoa_counts", "2024-12")
+    assert found == months_back("2024-12", 36)
+    found = upstream(definitions, "lsoa_labels", "lsoa_counts", "2023-12")
+    assert found == months_after("2023-12", 12)
+
+
+@pytest.mark.parametrize("model", CLASSIFIERS)
+def test_a_classifier_learns_from_a_year_before_and_is_judged_by_the_cut_off_itself(
+    definitions: dg.Definitions, model: str
+) -> None:
+    for parent in ("lsoa_features", "lsoa_labels"):
+        found = upstream(definitions, f"lsoa_predictions/{model}", parent, "2024-12")
+        assert (found[0], found[-1]) == ("2023-12", "2024-12")
+        found = upstream(definitions, f"lsoa_evaluations/{model}", parent, "2024-12")
+        assert found == ["2024-12"]
 
 
 def upstream(definitions: dg.Definitions, asset: str, parent: str, month: str) -> list[str]:

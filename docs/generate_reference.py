@@ -17,8 +17,8 @@ import dagster as dg
 
 import crime_assets
 from crime_assets.definitions import build_definitions
-from crime_assets.forecasting.assets import MODEL_ASSETS
 from crime_assets.quality import runner
+from crime_assets.quality.checks import models_of
 from crime_assets.register import CRIME_TYPES, CRIME_TYPES_CSV, FORCES, FORCES_CSV, Force
 from crime_assets.settings import SETTINGS, Settings
 from crime_assets.tables import TABLES, Table
@@ -31,6 +31,7 @@ PARTITIONS = {
     ("month", "force"): "month and force: `kent|2025-09`",
     ("month",): "month: `2025-09`",
     ("month", "model", "unit"): "month: `2025-09`; a file a kind of unit, an asset a model",
+    ("month", "model"): "month: `2025-09`; an asset a model",
     (): "none",
 }
 
@@ -98,7 +99,7 @@ def tables_page() -> str:
 def _table_section(table: Table) -> list[str]:
     asset = PUBLISHED_WITH.get(table.name, table.name)
     folders = "".join(f"{c}={_EXAMPLES[c]}/" for c in table.partitions)
-    assets = [f"{asset}/{model}" for model in MODEL_ASSETS.get(asset, ())] or [asset]
+    assets = [f"{asset}/{model}" for model in models_of(asset)] or [asset]
     hive = [[f"`{c}`", "`varchar`", "from the path"] for c in table.partitions]
     columns = [[f"`{c.name}`", f"`{c.type}`", c.description] for c in table.columns]
     return [
@@ -231,7 +232,10 @@ def assets_page() -> str:
 
 def _flow(group: str) -> tuple[int, str]:
     """The order in which data flows through the groups; the warehouse looks at all of them."""
-    known = ("sources", "hexes", "lsoa", "streets", "cities", "forecasting", "maps")
+    known = (
+        *("sources", "hexes", "lsoa", "streets", "cities", "forecasting", "classification"),
+        *("london_study", "maps"),
+    )
     return (known.index(group) if group in known else len(known), group)
 
 
@@ -258,6 +262,8 @@ def _reach(mapping: object, node: object, parent: object) -> str:
         return "all partitions that are there"
     if isinstance(mapping, dg.TimeWindowPartitionMapping) and mapping.end_offset == -1:
         return f"the {-mapping.start_offset} months before this one"
+    if isinstance(mapping, dg.TimeWindowPartitionMapping) and mapping.start_offset > 0:
+        return f"the {mapping.end_offset} months after this one"
     if isinstance(mapping, dg.TimeWindowPartitionMapping) and mapping.start_offset:
         ahead = f", and up to {mapping.end_offset} after it" if mapping.end_offset else ""
         return f"the {1 - mapping.start_offset} months that end with this one{ahead}"

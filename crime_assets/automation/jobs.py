@@ -40,6 +40,31 @@ count_lsoas = dg.define_asset_job(
     description="Count the crimes of months into LSOAs.",
 )
 
+describe_lsoas = dg.define_asset_job(
+    "describe_lsoas",
+    selection=dg.AssetSelection.assets("lsoa_features"),
+    description="Say what is known of each LSOA at cut-offs.",
+)
+
+label_lsoas = dg.define_asset_job(
+    "label_lsoas",
+    selection=dg.AssetSelection.assets("lsoa_labels"),
+    description="Say what became of each LSOA in the twelve months after cut-offs.",
+)
+
+classify = dg.define_asset_job(
+    "classify",
+    selection=dg.AssetSelection.key_prefixes("lsoa_predictions"),
+    description="Foretell the classes of the LSOAs in the twelve months after each cut-off, by "
+    "every model.",
+)
+
+judge_classes = dg.define_asset_job(
+    "judge_classes",
+    selection=dg.AssetSelection.key_prefixes("lsoa_evaluations"),
+    description="Judge the classes of cut-offs by what then happened.",
+)
+
 forecast = dg.define_asset_job(
     "forecast",
     selection=dg.AssetSelection.key_prefixes("forecasts"),
@@ -58,6 +83,12 @@ compare = dg.define_asset_job(
     description="Rank the models by their evaluations, with a page and model cards.",
 )
 
+reproduce_london_study = dg.define_asset_job(
+    "reproduce_london_study",
+    selection=dg.AssetSelection.groups("london_study"),
+    description="Reproduce the London study of 2011 to 2024, from files that you download.",
+)
+
 build_warehouse = dg.define_asset_job(
     "build_warehouse",
     selection=dg.AssetSelection.assets("warehouse"),
@@ -69,8 +100,13 @@ jobs = [
     study_area,
     rank_hotspots,
     count_lsoas,
+    describe_lsoas,
+    label_lsoas,
+    classify,
+    judge_classes,
     forecast,
     evaluate,
     compare,
+    reproduce_london_study,
     build_warehouse,
 ]

@@ -9,7 +9,7 @@ for each cut-off; its evaluation again when later months become known.
 import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import dagster as dg
 import duckdb
 import numpy as np
 
+from crime_assets.forecasting.areas import Areas, presence_of
 from crime_assets.forecasting.backtest import (
     COLUMNS,
     Ask,
@@ -26,17 +27,30 @@ from crime_assets.forecasting.backtest import (
     forecast,
     judge_cut_off,
 )
-from crime_assets.forecasting.cells import STATEMENTS, HexSeries, StudyArea, in_a_row, study_areas
+from crime_assets.forecasting.cells import (
+    STATEMENTS,
+    Presence,
+    Series,
+    StudyArea,
+    hex_units,
+    in_a_row,
+    scopes_of_cells,
+    study_areas,
+    too_short,
+)
 from crime_assets.forecasting.counts import Counts
 from crime_assets.forecasting.forecaster import Forecaster
 from crime_assets.forecasting.forecasters import FORECASTERS
 from crime_assets.forecasting.leaderboard import HEADLINE, LEADERBOARD_METRICS
 from crime_assets.hexes.assets import hex_cells, hex_counts, scope_cells, scopes, view_covered
 from crime_assets.lake import DuckDB, Lake, MissingPartition, Published, create, sql
+from crime_assets.lsoa.assets import lsoa_areas, lsoa_counts
+from crime_assets.lsoa.history import LEAST_AREAS
 from crime_assets.partitions import months, months_after, months_back, window
 from crime_assets.publication import (
     Result,
     audit,
+    markdown_table,
     preview,
     publish_each,
     table_asset,
@@ -51,6 +65,8 @@ from crime_assets.tables import (
     FORECASTS,
     HEX_COUNTS,
     LEADERBOARD,
+    LSOA_AREAS,
+    LSOA_COUNTS,
     Table,
 )
 
@@ -66,9 +82,12 @@ AHEAD = max(ASK.horizons)
 # --- Units ----------------------------------------------------------------------------------
 
 
+StudyAreas = Iterator[tuple[StudyArea, Counts | None]]
+
+
 def _hex_areas(
     connection: duckdb.DuckDBPyConnection, lake: Lake, month: str, judged: bool
-) -> Iterator[tuple[StudyArea, Counts | None]]:
+) -> StudyAreas:
     """Each scope with its counts up to ``month`` (and after it, if ``judged``), or without them."""
     lake.require(COVERAGE.name, {"month": month})
     before = months_back(month, ASK.most_months)
@@ -81,24 +100,62 @@ def _hex_areas(
         lake.view(connection, table)
     history = in_a_row(before[::-1], covered.__contains__)[::-1]
     there = [*history, *in_a_row(months_after(month, AHEAD), covered.__contains__)]
-    areas = list(study_areas(connection, month, there, ASK, judged=judged))
-    series: HexSeries | None = None
-    for area in areas:
+    scopes, presence = scopes_of_cells(connection), Presence.read(connection)
+    series: Series | None = None
+    for area in study_areas(scopes, presence, month, there, ASK, judged=judged):
         if area.reason:
             yield area, None
             continue
-        series = series or HexSeries.read(connection, there)
-        cells = area.cells(connection)
+        series = series or Series.read(connection, there)
+        cells = hex_units(area.cells(connection))
         yield area, series.counts(cells, area.history[0], (*area.history, *area.outcome)[-1])
 
 
-UNITS: Mapping[
-    str,
-    Callable[
-        [duckdb.DuckDBPyConnection, Lake, str, bool], Iterator[tuple[StudyArea, Counts | None]]
-    ],
-] = {"hex": _hex_areas}
-"""The kinds of units that are forecast, each with what reads its study areas from the lake."""
+def _lsoa_areas(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, month: str, judged: bool
+) -> StudyAreas:
+    """The same of LSOAs: the nation and the forces, of so many areas as LSOAs are described in."""
+
+    def counted(month: str) -> bool:
+        return lake.has(LSOA_COUNTS.name, {"month": month})
+
+    there = in_a_row(months_back(month, ASK.most_months)[::-1], counted)[::-1]
+    if len(there) < ASK.least_months:  # before the areas are read, which takes longest
+        yield StudyArea("every scope", reason=too_short(there, month, ASK)), None
+        return
+    there += in_a_row(months_after(month, AHEAD), counted) if judged else []
+    lake.view(connection, LSOA_AREAS.name)
+    lake.view(connection, LSOA_COUNTS.name, [{"month": m} for m in there])
+    areas = Areas.read(connection)
+    presence = presence_of(connection, lake, there, areas)
+    series = Series.read(connection, there, sql("forecasting/area_counts"))
+    for area in study_areas(areas.scopes, presence, month, there, ASK, judged=judged):
+        inside = areas.within(area)
+        if area.reason:
+            yield area, None
+        elif inside.sum() < LEAST_AREAS:
+            few = f"{inside.sum()} areas, of the {LEAST_AREAS} that are needed"
+            yield StudyArea(area.scope, reason=few), None
+        else:
+            last = (*area.history, *area.outcome)[-1]
+            ids = np.flatnonzero(inside)
+            yield area, series.counts(areas.units(inside), area.history[0], last, ids)
+
+
+@dataclass(frozen=True)
+class UnitKind:
+    """What a kind of units is counted in, what people call them, and what reads study areas."""
+
+    counts: Table
+    name: str
+    areas: Callable[[duckdb.DuckDBPyConnection, Lake, str, bool], StudyAreas]
+
+
+UNITS: Mapping[str, UnitKind] = {
+    "hex": UnitKind(HEX_COUNTS, "cells", _hex_areas),
+    "lsoa": UnitKind(LSOA_COUNTS, "LSOAs", _lsoa_areas),
+}
+"""The kinds of units that are forecast, where the lake has their counts of the cut-off month."""
 
 
 def _unit_deps(ahead: int) -> list[dg.AssetDep]:
@@ -109,6 +166,8 @@ def _unit_deps(ahead: int) -> list[dg.AssetDep]:
         dg.AssetDep(scopes),
         dg.AssetDep(scope_cells),
         dg.AssetDep(hex_cells),
+        dg.AssetDep(lsoa_counts, partition_mapping=window(BACK, ahead)),
+        dg.AssetDep(lsoa_areas),
     ]
 
 
@@ -133,8 +192,9 @@ def _forecasts(model: str, forecaster: Forecaster) -> dg.AssetsDefinition:
                 "A unit and how hot the model says it will be in the next 1, 3 and 12 months.",
                 model,
                 forecaster,
-                "From `hex_counts` of the 24 to 36 months up to the cut-off, for each scope and "
-                "crime type. Kept are the hottest 1 % of the cells, at least a hundred.",
+                "From `hex_counts` and `lsoa_counts`, whichever is there, of the 24 to 36 months "
+                "up to the cut-off, for each scope and crime type. Kept are the hottest 1 % of "
+                "the cells or LSOAs, at least a hundred.",
             ),
         )
     )
@@ -165,7 +225,7 @@ def _code(forecaster: Forecaster, *further: str) -> str:
     Constants beside a class are no part of its ``repr``.
     """
     here = Path(__file__).parent
-    names = ("counts.py", "cells.py", "backtest.py", "forecasters/past.py", *further)
+    names = ("counts.py", "cells.py", "areas.py", "backtest.py", "forecasters/past.py", *further)
     own = inspect.getsourcefile(type(forecaster)) or ""
     files = [Path(own), *(here / name for name in names)]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
@@ -199,16 +259,25 @@ def _publish(
 ) -> Result:
     """Publish what ``rows`` makes of each study area, one file a unit kind.
 
-    A scope that cannot be forecast is left out, as are the cells of a silent force, and the
-    metadata say why; raises :class:`NoForecast` where no scope can be.
+    A kind of units whose counts of the month are not in the lake is left out, as is a scope that
+    cannot be forecast and the units of a silent force, and the metadata say why. Raises
+    :class:`MissingPartition` where no counts are there, :class:`NoForecast` where no scope can be
+    forecast.
     """
+    month = partition["month"]
+    kinds = {u: kind for u, kind in UNITS.items() if lake.has(kind.counts.name, {"month": month})}
+    if not kinds:
+        raise MissingPartition(
+            f"neither {' nor '.join(kind.counts.name for kind in UNITS.values())} of {month} are "
+            "in the lake: materialise those of the units that are to be forecast first"
+        )
     published: list[Published] = []
     left_out: list[tuple[str, str, str]] = []
     metadata: dict[str, Any] = {}
     done: set[tuple[str, str]] = set()
-    for unit, read in UNITS.items():
+    for unit, kind in kinds.items():
         blocks: list[tuple[str, Columns]] = []
-        for area, counts in read(connection, lake, partition["month"], table is EVALUATIONS):
+        for area, counts in kind.areas(connection, lake, month, table is EVALUATIONS):
             try:
                 if counts is None:
                     raise NoForecast(area.reason)
@@ -217,7 +286,7 @@ def _publish(
                 left_out.append((unit, area.scope, str(error)))
                 continue
             if area.silent:
-                left_out.append((unit, area.scope, _without(area)))
+                left_out.append((unit, area.scope, _without(kind.name, area)))
         if not blocks:
             continue
         done |= {(unit, scope) for scope, _ in blocks}
@@ -226,8 +295,9 @@ def _publish(
         audit(connection, f"forecasting/audits/{rule}")
         place = {**partition, "model": model, "unit": unit}
         published.append(lake.publish(connection, table.name, table.name, place))
-        metadata |= table_metadata(connection, table.name, published[-1])
-        metadata["preview"] = preview(connection, f"forecasting/previews/{table.name}")
+        of_unit = table_metadata(connection, table.name, published[-1])
+        of_unit["preview"] = preview(connection, f"forecasting/previews/{table.name}")
+        metadata = of_unit | metadata  # the first unit's file and preview are shown
     if not published:
         scopes_of: dict[str, list[str]] = {}
         for _, scope, reason in left_out:
@@ -240,21 +310,23 @@ def _publish(
     metadata["dagster/partition_row_count"] = sum(file.rows for file in published)
     metadata["bytes"] = sum(file.bytes for file in published)
     metadata["scopes"] = len(done)
+    left_out += [
+        (unit, "every scope", f"{kind.counts.name} {month} is not in the lake")
+        for unit, kind in UNITS.items()
+        if unit not in kinds
+    ]
     if left_out:
-        lines = [f"| {unit} | {scope} | {reason} |" for unit, scope, reason in left_out]
-        metadata["left_out"] = dg.MetadataValue.md(
-            "\n".join(["| unit | scope | why |", "|---|---|---|", *lines])
-        )
+        metadata["left_out"] = markdown_table(["unit", "scope", "why"], left_out)
     figures = {"rows": metadata["dagster/partition_row_count"], "scopes": len(done)}
     return Result(_version(published), metadata, {rule: figures})
 
 
-def _without(area: StudyArea) -> str:
-    """Which cells a study area lacks, and why."""
+def _without(units: str, area: StudyArea) -> str:
+    """Which units a study area lacks, and why."""
     span = f"{area.history[0]} to {(*area.history, *area.outcome)[-1]}"
     horizons = ", ".join(map(str, area.horizons))
     forces = ", ".join(area.silent)
-    return f"the cells of {forces}, silent in a month from {span} (horizons {horizons})"
+    return f"the {units} of {forces}, silent in a month from {span} (horizons {horizons})"
 
 
 def _register(

@@ -34,7 +34,7 @@ from crime_assets.forecasting.metrics import (
 HOTTEST_SHARE = 0.01
 LEAST_STORED = 100
 LEAST_COMPARED = 10
-"""Hex forecasts are kept for the hottest 1 % of the units, at least a hundred; the list that is
+"""Forecasts of cells and LSOAs are kept for the hottest 1 %, at least a hundred; the list that is
 compared with that of a step earlier is 1 % long, at least ten."""
 
 SPLIT = "time"
@@ -124,9 +124,10 @@ def rank_units(
 
 
 def stored(units: Units) -> int:
-    """How many of the hottest units a forecast keeps: all but for hex cells, of which 1 %."""
+    """How many of the hottest units a forecast keeps: 1 % of cells and LSOAs, else all."""
     n = len(units)
-    return n if units.kind != "hex" else min(n, max(LEAST_STORED, math.ceil(HOTTEST_SHARE * n)))
+    some = units.kind in ("hex", "lsoa")
+    return min(n, max(LEAST_STORED, math.ceil(HOTTEST_SHARE * n))) if some else n
 
 
 def _compared(units: Units) -> int:

@@ -1,9 +1,10 @@
-"""Hex cells as units of forecasts: their counts from the lake, and which months and cells count.
+"""Hex cells as units of forecasts, counts from the lake, and which months and units count.
 
-A scope (the nation, a force, a polygon) is a study area of its own: forecasters see its cells and
+A scope (the nation, a force, a polygon) is a study area of its own: forecasters see its units and
 no others. Its history is the run of months, up to the cut-off, of which its forces published each.
-The nation needs no force in particular; the cells of a force that was silent in a month of the
-history or of the outcome are left out there, since they are unknown, not cold.
+The nation needs no force in particular; the units of a force that was silent in a month of the
+history or of the outcome are left out there, since they are unknown, not cold. That is true of
+LSOAs (:mod:`~crime_assets.forecasting.areas`) as of cells.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ from crime_assets.register import ALL_CRIME, CRIME_TYPES, crime_types_since
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-STATEMENTS = ("forecasting/hex_series", "forecasting/published_months")
+STATEMENTS = (
+    "forecasting/unit_series",
+    "forecasting/area_counts",
+    "forecasting/published_months",
+)
 
 
 def hex_units(cells: NDArray[np.integer]) -> Units:
@@ -47,59 +52,74 @@ def hex_units(cells: NDArray[np.integer]) -> Units:
 
 
 @dataclass(frozen=True)
-class HexSeries:
-    """The crimes of all cells by type and month, in memory: 8 bytes a cell, type and month.
+class Series:
+    """The crimes of all units by type and month, in memory: 8 bytes a unit, type and month.
 
-    ``cells`` (m,) are those with a crime, ascending; ``crimes`` (m, types x months) holds a type's
-    months side by side. By rows, so that the cells of one force are found without a look at the
-    others.
+    ``ids`` (m,) are those of the units with a crime, ascending numbers; ``crimes`` (m, types x
+    months) holds a type's months side by side. By rows, so that the units of one force are found
+    without a look at the others.
     """
 
     months: tuple[str, ...]
     crime_types: tuple[str, ...]
-    cells: NDArray[np.integer]
+    ids: NDArray[np.integer]
     crimes: csr_array
 
     @classmethod
-    def read(cls, connection: duckdb.DuckDBPyConnection, months: Sequence[str]) -> HexSeries:
-        """From the view ``hex_counts`` of ``months``: the types in use, and all crime."""
+    def read(
+        cls,
+        connection: duckdb.DuckDBPyConnection,
+        months: Sequence[str],
+        counts: str = "select *, hex_id as unit_id from hex_counts",
+    ) -> Series:
+        """From ``counts`` of ``months`` (a query): the types in use, and all crime.
+
+        Its columns are ``unit_id`` (a number), ``month``, ``crime_type`` and ``crimes``.
+        """
         from scipy.sparse import csr_array
 
+        connection.execute(f"create or replace temp view unit_counts as {counts}")
         types = [t.crime_type for t in CRIME_TYPES.values() if not t.last_month]
         found = connection.execute(
-            sql("forecasting/hex_series"), {"months": list(months), "crime_types": types}
+            sql("forecasting/unit_series"), {"months": list(months), "crime_types": types}
         ).fetchnumpy()
-        hex_id = np.asarray(found["hex_id"])
-        starts = np.flatnonzero(np.diff(hex_id, prepend=-1))
+        unit_id = np.asarray(found["unit_id"])
+        starts = np.flatnonzero(np.diff(unit_id, prepend=-1))
         crimes = csr_array(
             (
                 np.asarray(found["crimes"]).astype(np.float32),
                 np.asarray(found["column_at"]),
-                np.append(starts, len(hex_id)).astype(np.int32),
+                np.append(starts, len(unit_id)).astype(np.int32),
             ),
             shape=(len(starts), (len(types) + 1) * len(months)),
         )
-        return cls(tuple(months), (*types, ALL_CRIME), hex_id[starts], crimes)
+        return cls(tuple(months), (*types, ALL_CRIME), unit_id[starts], crimes)
 
-    def counts(self, cells: NDArray[np.integer], first: str, last: str) -> Counts:
-        """The counts of some cells (ascending ids) from month ``first`` to ``last``."""
+    def counts(
+        self, units: Units, first: str, last: str, ids: NDArray[np.integer] | None = None
+    ) -> Counts:
+        """The counts of some units from month ``first`` to ``last``.
+
+        ``ids`` (n,), ascending, are what the series knows them by, if not by the units' own.
+        """
         from scipy.sparse import csr_array
 
         start, end = self.months.index(first), self.months.index(last) + 1
-        _, at, row = np.intersect1d(cells, self.cells, assume_unique=True, return_indices=True)
+        ids = units.ids if ids is None else ids
+        _, at, row = np.intersect1d(ids, self.ids, assume_unique=True, return_indices=True)
         some = self.crimes[row]
-        length = np.zeros(len(cells), dtype=np.int32)
+        length = np.zeros(len(units), dtype=np.int32)
         length[at] = np.diff(some.indptr)
         indptr = np.concatenate([[0], np.cumsum(length)]).astype(np.int32)
         by_month = csr_array(
-            (some.data, some.indices, indptr), shape=(len(cells), some.shape[1])
+            (some.data, some.indices, indptr), shape=(len(units), some.shape[1])
         ).tocsc()
         span = len(self.months)
         crimes = {
             crime_type: by_month[:, span * i + start : span * i + end]
             for i, crime_type in enumerate(self.crime_types)
         }
-        return Counts(hex_units(cells), self.months[start:end], crimes)
+        return Counts(units, self.months[start:end], crimes)
 
 
 @dataclass(frozen=True)
@@ -107,7 +127,7 @@ class StudyArea:
     """One scope at one cut-off: the months that count, or the reason why none is forecast.
 
     ``history`` and ``outcome`` are the months up to the cut-off and after it, ``silent`` the forces
-    whose cells are left out, ``horizons`` the steps that can be asked for.
+    whose units are left out, ``horizons`` the steps that can be asked for.
     """
 
     scope: str
@@ -163,34 +183,35 @@ class Presence:
         return tuple(sorted(self.forces - always))
 
 
+def scopes_of_cells(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, list[str]]]:
+    """Each scope of the view ``scopes``, and the forces that it needs: the nation needs none."""
+    return connection.execute("select scope, forces from scopes").fetchall()
+
+
 def study_areas(
-    connection: duckdb.DuckDBPyConnection,
+    scopes: Sequence[tuple[str, Sequence[str]]],
+    presence: Presence,
     cut_off: str,
     months: Sequence[str],
     ask: Ask,
     *,
     judged: bool,
 ) -> Iterator[StudyArea]:
-    """The scopes of a deployment at a cut-off, in the order of ``scopes``.
+    """The scopes at a cut-off, in the order of ``scopes``: each with the forces that it needs.
 
     ``months`` are consecutive, those whose counts are in the lake. With ``judged``, only horizons
     whose outcome is known are there, and a scope comes once for each set of silent forces that
-    they give. Needs ``coverage`` of ``months``, and ``scopes``.
+    they give.
     """
-    presence = Presence.read(connection)
     at = months.index(cut_off)
-    for scope, forces in connection.execute("select scope, forces from scopes").fetchall():
+    for scope, forces in scopes:
 
         def is_there(month: str, forces: Sequence[str] = forces) -> bool:
             return presence.has(month, forces)
 
         history = in_a_row(months[at::-1], is_there)[: ask.most_months][::-1]
         if len(history) < ask.least_months:
-            yield StudyArea(
-                scope,
-                reason=f"{len(history)} months in a row up to {cut_off}, of the "
-                f"{ask.least_months} that are needed",
-            )
+            yield StudyArea(scope, reason=too_short(history, cut_off, ask))
             continue
         outcome = in_a_row(months[at + 1 :], is_there) if judged else ()
         missing = months_after(cut_off, len(outcome) + 1)[-1]
@@ -211,6 +232,13 @@ def study_areas(
         for silent, horizons in by_silent.items():
             after = tuple(outcome[: max(horizons)]) if judged else ()
             yield StudyArea(scope, tuple(history), after, silent, tuple(horizons))
+
+
+def too_short(history: Sequence[str], cut_off: str, ask: Ask) -> str:
+    """Why no forecast is made of so few months."""
+    return (
+        f"{len(history)} months in a row up to {cut_off}, of the {ask.least_months} that are needed"
+    )
 
 
 def in_a_row(months: Sequence[str], is_there: Callable[[str], bool]) -> list[str]:

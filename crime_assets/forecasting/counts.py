@@ -76,22 +76,6 @@ class Units:
         )
 
 
-def link(size: int, one: ArrayLike, other: ArrayLike) -> csr_array:
-    """The neighbour matrix (n, n) of pairs of positions, each given once or in both orders."""
-    from scipy.sparse import coo_array
-
-    one, other = np.asarray(one), np.asarray(other)
-    apart = one != other
-    one, other = one[apart], other[apart]
-    rows, columns = np.concatenate([one, other]), np.concatenate([other, one])
-    matrix = coo_array(
-        (np.ones(len(rows), dtype=np.float32), (rows.astype(np.int32), columns.astype(np.int32))),
-        shape=(size, size),
-    ).tocsr()
-    matrix.data[:] = 1.0  # a pair given twice was summed
-    return matrix
-
-
 @dataclass(frozen=True)
 class Counts:
     """Crimes of a study area: for each crime type a sparse matrix (units, steps).

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crime_assets import DataError
-from crime_assets.forecasting.cells import HexSeries, Presence, StudyArea, hex_units, in_a_row
-from crime_assets.forecasting.counts import Counts, Units, link
+from crime_assets.forecasting.cells import Presence, Series, StudyArea, hex_units, in_a_row
+from crime_assets.forecasting.counts import Counts, Units
 from crime_assets.hexes import grid
 from crime_assets.lake import DuckDB, Lake, create, file_sha256, sql
+from crime_assets.lsoa.neighbours import link, touching
 from crime_assets.partitions import months_after, months_back
 from crime_assets.register import ALL_CRIME, CRIME_TYPES
 from crime_assets.settings import Settings
@@ -76,7 +77,7 @@ def from_lake(settings: Settings, scope: str, last_month: str) -> Made:
         lake.view(connection, "hex_counts", [{"month": m} for m in months])
         silent = () if forces else presence.silent(months)
         cells = StudyArea(scope, silent=silent).cells(connection)
-        counts = HexSeries.read(connection, months).counts(cells, months[0], months[-1])
+        counts = Series.read(connection, months).counts(hex_units(cells), months[0], months[-1])
     versions = {
         f"{table} {m}": lake.sha256(table, {"month": m})
         for table in ("coverage", "hex_counts")
@@ -172,12 +173,7 @@ def from_areas(
         ).fetchnumpy()
         found = connection.execute(sql("forecasting/crimes_of_areas")).fetchnumpy()
         pairs = _vintages(connection, lookup, set(map(str, found["lsoa_code"])))
-        connection.execute(
-            "create temp table areas as select geometry, "
-            "row_number() over (order by lsoa21cd) - 1 as position from lsoa_areas"
-        )
-        create(connection, "forecasting/area_neighbours")
-        touching = connection.execute("from area_neighbours").fetchnumpy()
+        one, other = touching(connection)
     code = np.asarray(codes["code"]).astype(str)
     of_code, group_of = _units_of_both_vintages(code, pairs)
     n = of_code.max() + 1
@@ -193,7 +189,7 @@ def from_areas(
         "lsoa",
         ids[order],
         size,
-        link(n, unit_of_area[touching["one"]], unit_of_area[touching["other"]]),
+        link(n, unit_of_area[one], unit_of_area[other]),
     )
     lsoa, at = np.unique(np.asarray(found["lsoa_code"]).astype(str), return_inverse=True)
     unknown = [c for c in lsoa if c not in group_of]

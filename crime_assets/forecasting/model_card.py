@@ -280,13 +280,13 @@ def model_card(
         (
             Section("Tier 1: Overview", tier_1),
             Section("What it must not be used for", _limits(forecaster)),
-            Section("Tier 2: Owner and responsibility", _owner()),
+            Section("Tier 2: Owner and responsibility", owner()),
             Section("Tier 2: Description and rationale", _rationale(forecaster, kind, rows)),
             Section("Tier 2: Decision-making process", _decisions(forecaster)),
             Section(
                 "Tier 2: Tool specification", _specification(name, forecaster, rows, provenance)
             ),
-            Section("Tier 2: Risks, mitigations and impact assessments", _risks()),
+            Section("Tier 2: Risks, mitigations and impact assessments", risks()),
         ),
     )
 
@@ -298,7 +298,8 @@ def _limits(forecaster: Forecaster) -> tuple[Field, ...]:
     )
 
 
-def _owner() -> tuple[Field, ...]:
+def owner() -> tuple[Field, ...]:
+    """Who is answerable: for the organisation that deploys it to say."""
     names = (
         "Organisation or department",
         "Team",
@@ -456,6 +457,14 @@ def _specification(
                 else ()
             ),
         ),
+        *about_the_data(),
+        Field("Data access and storage", ("The source is public. What is added is not:", OPEN)),
+    )
+
+
+def about_the_data() -> tuple[Field, ...]:
+    """What recorded crime says of people, and what is not in it."""
+    return (
         Field(
             "Sensitive attributes",
             (
@@ -475,11 +484,11 @@ def _specification(
                 "no day and no hour.",
             ),
         ),
-        Field("Data access and storage", ("The source is public. What is added is not:", OPEN)),
     )
 
 
-def _risks() -> tuple[Field, ...]:
+def risks() -> tuple[Field, ...]:
+    """What may go wrong with any ranking of places by recorded crime, and what helps."""
     return (
         Field(
             "Impact assessment",

@@ -13,6 +13,7 @@ import dagster as dg
 
 from crime_assets.forecasting.assets import MODEL_ASSETS
 from crime_assets.lake import DuckDB, Lake
+from crime_assets.models.classifiers import CLASSIFIERS
 from crime_assets.partitions import key_of, months, months_x_forces, partition_of
 from crime_assets.quality import runner
 from crime_assets.tables import TABLES
@@ -23,6 +24,7 @@ CHECKED_WITH = {"rejected_crimes": ("street_crimes", "rejected_lines")}
 _PARTITIONS: dict[tuple[str, ...], dg.PartitionsDefinition | None] = {
     ("month", "force"): months_x_forces,
     ("month", "model", "unit"): months,
+    ("month", "model"): months,
     ("month",): months,
     (): None,
 }
@@ -36,13 +38,15 @@ def expectation_checks() -> list[dg.AssetChecksDefinition]:
     return [
         _expectation_check(table, model)
         for table in runner.suite_tables()
-        for model in _models(table)
+        for model in models_of(table) or (None,)
     ]
 
 
-def _models(table: str) -> Sequence[str | None]:
-    """The models that have an asset of their own for the table; one ``None`` for other tables."""
-    return MODEL_ASSETS.get(table, (None,))
+def models_of(table: str) -> Sequence[str]:
+    """The models that have an asset of their own for the table; nothing for other tables."""
+    if TABLES[table].partitions == ("month", "model"):
+        return tuple(CLASSIFIERS)
+    return MODEL_ASSETS.get(table, ())
 
 
 def _expectation_check(table: str, model: str | None) -> dg.AssetChecksDefinition:

@@ -20,8 +20,11 @@ import duckdb
 import yaml
 
 from crime_assets.forecasting.counts import UNIT_KINDS
+from crime_assets.forecasting.forecaster import Forecaster
 from crime_assets.forecasting.forecasters import FORECASTERS, NAIVE_RULE
 from crime_assets.lake import Lake, Partition, sql
+from crime_assets.lsoa.labels import LABELS
+from crime_assets.models.classifiers import CLASSIFIERS, NAIVE_CLASS, Classifier
 from crime_assets.partitions import months_back
 from crime_assets.register import CRIME_TYPES
 from crime_assets.tables import TABLES
@@ -113,8 +116,8 @@ def profile(
 
     Read are exactly these partitions, and of each the ``months_before`` that are in the lake: what
     a later month holds changes nothing. Tables without partitions have a profile of one row. Of a
-    table by model, a partition is what ``model`` has of all unit kinds in a month; the naive rule's
-    is read beside it.
+    table by model, a partition is what ``model`` has of all unit kinds in a month; that of the
+    naive rule (of forecasters, or of classifiers) is read beside it.
     """
     forces_of_month: dict[str | None, list[str]] = {}
     for partition in partitions:
@@ -136,6 +139,10 @@ def _profile_month(
     model: str | None,
 ) -> Profile:
     """The profile of the partitions of one month, or of a table that has none."""
+    models: Mapping[str, Forecaster | Classifier] = FORECASTERS
+    naive = NAIVE_RULE
+    if "unit" not in TABLES[suite.table].partitions:
+        models, naive = CLASSIFIERS, NAIVE_CLASS
     for table in (suite.table, *suite.reads):
         wanted: list[dict[str, str]] = [{}]
         if month and TABLES[table].partitions:
@@ -143,15 +150,16 @@ def _profile_month(
         if "force" in TABLES[table].partitions:
             wanted = [{**w, "force": force} for force in forces for w in wanted]
         if model and "model" in TABLES[table].partitions:
-            wanted = [p for w in wanted for m in {model, NAIVE_RULE} for p in _of_model(w, m)]
+            wanted = [p for w in wanted for m in {model, naive} for p in _of_model(table, w, m)]
         lake.view(connection, table, wanted, skip_missing=True)
     statement = sql(f"quality/{suite.table}")
     parameters = {
         "month": month,
         "forces": forces,
         "model": model,
-        "naive_rule": NAIVE_RULE,
-        "role": FORECASTERS[model].role if model else None,
+        "naive_rule": naive,
+        "role": models[model].role if model else None,
+        "labels": json.dumps([{"label": n, "classes": c} for n, c in LABELS.items()]),
         "crime_types": json.dumps([asdict(t) for t in CRIME_TYPES.values()]),
     }
     used = {name: value for name, value in parameters.items() if f"${name}" in statement}
@@ -160,15 +168,18 @@ def _profile_month(
     return [dict(zip(names, values, strict=True)) for values in found.fetchall()]
 
 
-def _of_model(partition: Partition, model: str) -> list[dict[str, str]]:
+def _of_model(table: str, partition: Partition, model: str) -> list[dict[str, str]]:
     """What the hive columns of a month's partition are for one model: one a kind of unit."""
-    return [{**partition, "model": model, "unit": unit} for unit in UNIT_KINDS]
+    of_model = {**partition, "model": model}
+    if "unit" not in TABLES[table].partitions:
+        return [of_model]
+    return [{**of_model, "unit": unit} for unit in UNIT_KINDS]
 
 
 def lies_in(lake: Lake, table: str, partition: Partition, model: str | None = None) -> bool:
     """Whether a partition is in the lake; of a table by model, whether any kind of unit is."""
     if model and "model" in TABLES[table].partitions:
-        return any(lake.has(table, place) for place in _of_model(partition, model))
+        return any(lake.has(table, place) for place in _of_model(table, partition, model))
     return lake.has(table, partition)
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 
-from crime_assets.forecasting.assets import MODEL_ASSETS
 from crime_assets.lake import DuckDB, Lake, atomic, code_version, sql
 from crime_assets.publication import AuditFailed, Result, asset_options, preview, publish_each
+from crime_assets.quality.checks import models_of
 from crime_assets.settings import Settings
 from crime_assets.tables import TABLES, Table
 
@@ -77,7 +77,7 @@ def _quoted(text: str) -> str:
             dg.AssetKey([name, model] if model else name)
             for name in TABLES
             if name not in _TABLES_WITHOUT_ASSET
-            for model in MODEL_ASSETS.get(name, ("",))
+            for model in models_of(name) or ("",)
         ],
         audits={"views_answer": "Each view can be read, read-only."},
         metadata={

@@ -1,6 +1,6 @@
 """Forecasts and evaluations as Dagster makes them, on a small lake that is made here.
 
-Two forces share a block of 200 cells, for 40 months up to 2025-12.
+Two forces share a block of 200 cells, and 120 LSOAs, for 40 months up to 2025-12.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import pytest
 from numpy.typing import NDArray
 
 from crime_assets.definitions import build_definitions
+from crime_assets.forecasting import assets
 from crime_assets.forecasting.assets import _forecasts
 from crime_assets.forecasting.counts import Counts
 from crime_assets.forecasting.forecasters.rolling import RollingMean
@@ -200,12 +201,17 @@ def run(
     return found
 
 
-def place(month: str, model: str) -> dict[str, str]:
-    return {"month": month, "model": model, "unit": "hex"}
+def no_lsoas(month: str) -> str:
+    """What the metadata say where no LSOAs are counted."""
+    return f"| lsoa | every scope | lsoa_counts {month} is not in the lake |"
 
 
-def table(folder: Path, name: str, month: str, model: str) -> pd.DataFrame:
-    path = Lake(folder / "lake").require(name, place(month, model))
+def place(month: str, model: str, unit: str = "hex") -> dict[str, str]:
+    return {"month": month, "model": model, "unit": unit}
+
+
+def table(folder: Path, name: str, month: str, model: str, unit: str = "hex") -> pd.DataFrame:
+    path = Lake(folder / "lake").require(name, place(month, model, unit))
     return duckdb.sql(f"from read_parquet('{path}', hive_partitioning = false)").df()
 
 
@@ -255,7 +261,7 @@ def test_each_month_is_published_in_its_place_with_its_version_and_its_check(
         assert event.metadata["scopes"].value == 3
         assert event.metadata["bytes"].value == path.stat().st_size
         assert "| study-area | All crime | 1 | 1 |" in found.text(month, "preview")
-        assert "left_out" not in event.metadata
+        assert found.text(month, "left_out").splitlines()[2:] == [no_lsoas(month)]
     assert not list((folder / "lake").rglob(".data*"))
 
 
@@ -350,7 +356,8 @@ def test_a_scope_of_more_cells_than_the_model_is_for_is_left_out(folder: Path) -
     found = run(folder, few, "2025-12")
     assert found.success
     assert found.text("2025-12", "left_out").splitlines()[2:] == [
-        "| hex | study-area | is for areas of at most 120 units; this one has 200 |"
+        "| hex | study-area | is for areas of at most 120 units; this one has 200 |",
+        no_lsoas("2025-12"),
     ]
     assert set(table(folder, "forecasts", "2025-12", "few")["scope"]) == set(FORCES)
     none = run(folder, _forecasts("none", RollingMean(most_units=9)), "2025-12")
@@ -406,7 +413,12 @@ def test_a_month_that_is_not_in_the_lake_is_named(folder: Path) -> None:
     lake = Lake(folder / "lake")
     found = run(folder, "forecasts/last_month", "2026-01")
     assert not found.success
-    assert "coverage 2026-01 is not in the lake" in found.failure
+    assert "neither hex_counts nor lsoa_counts of 2026-01 are in the lake" in found.failure
+    lake.require("coverage", {"month": "2025-12"}).rename(folder / "coverage")
+    found = run(folder, "forecasts/last_month", "2025-12")
+    assert not found.success
+    assert "coverage 2025-12 is not in the lake" in found.failure
+    (folder / "coverage").rename(lake.path("coverage", {"month": "2025-12"}))
     lake.require("hex_counts", {"month": "2025-03"}).unlink()
     found = run(folder, "forecasts/last_month", "2025-12")
     assert not found.success
@@ -439,6 +451,172 @@ def test_expectations_are_judged_month_by_month(folder: Path, name: str) -> None
     }
     # of 13 of 15 types there is no crime here, so that not each expectation needs to be met
     assert all(c.passed for (check, _), c in judged.items() if check == audit)
+
+
+# --- LSOAs ----------------------------------------------------------------------------------
+
+ROWS_OF_AREAS, AREAS_IN_A_ROW = 12, 10
+CODES = np.array([f"E01{i:06}" for i in range(ROWS_OF_AREAS * AREAS_IN_A_ROW)])
+FORCE_OF_AREA = np.where(np.arange(len(CODES)) < 60, "essex", "kent").astype(object)
+FORCE_OF_AREA[60:70] = None  # in the area of no force
+WIDTHS = 1000 + 100 * np.arange(AREAS_IN_A_ROW)
+AREA_KM2 = np.tile(WIDTHS, ROWS_OF_AREAS) / 1000
+
+
+def publish_areas(lake: Lake, connection: duckdb.DuckDBPyConnection) -> None:
+    """Rectangles 1 km high, the wider the further east, in rows."""
+    west = np.tile(500_000 + np.cumsum(WIDTHS) - WIDTHS, ROWS_OF_AREAS)
+    south = np.repeat(150_000 + 1000 * np.arange(ROWS_OF_AREAS), AREAS_IN_A_ROW)
+    frame = pd.DataFrame(
+        {
+            "lsoa21cd": CODES,
+            "force": FORCE_OF_AREA,
+            "area_km2": AREA_KM2,
+            "west": west,
+            "south": south,
+            "east": west + np.tile(WIDTHS, ROWS_OF_AREAS),
+        }
+    )
+    connection.register("made", frame)
+    connection.execute(
+        "create or replace temp table made_areas as select lsoa21cd, lsoa21cd as lsoa21nm, force, "
+        "area_km2, st_makeenvelope(west, south, east, south + 1000) as geometry from made"
+    )
+    lake.publish(connection, "made_areas", "lsoa_areas")
+
+
+def publish_area_month(
+    lake: Lake,
+    connection: duckdb.DuckDBPyConnection,
+    month: str,
+    forces: Sequence[str] = FORCES,
+    crimes_of: int = 5,
+) -> None:
+    """Crimes by area and type, of which the month and the area are the seed."""
+    rng = np.random.default_rng([int(month.replace("-", "")), crimes_of])
+    rates = np.random.default_rng(crimes_of).gamma(0.5, 6.0, (len(TYPES), len(CODES)))
+    frames = [
+        pd.DataFrame({"lsoa21cd": CODES, "crime_type": name, "crimes": rng.poisson(rates[at])})
+        for at, name in enumerate(TYPES)
+    ]
+    counted = pd.concat(frames).assign(same_code=0)
+    counted = counted[counted["crimes"] > 0]
+    publish(lake, connection, "lsoa_counts", counted, {"month": month}, {"forces": [*forces]})
+
+
+@pytest.fixture(scope="module")
+def made_of_areas(
+    connection: duckdb.DuckDBPyConnection, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A data folder of LSOAs alone."""
+    folder = tmp_path_factory.mktemp("areas")
+    lake = Lake(folder / "lake")
+    publish_areas(lake, connection)
+    for month in MONTHS:
+        publish_area_month(lake, connection, month)
+    return folder
+
+
+@pytest.fixture
+def areas(made_of_areas: Path, tmp_path: Path) -> Path:
+    """The same, to write to."""
+    return Path(shutil.copytree(made_of_areas, tmp_path / "areas"))
+
+
+def crimes_in_areas(folder: Path, months: Sequence[str], crime_type: str) -> NDArray[np.float64]:
+    lake = Lake(folder / "lake")
+    frame = pd.concat(
+        [
+            pd.read_parquet(lake.require("lsoa_counts", {"month": month}), partitioning=None)
+            for month in months
+        ]
+    )
+    if crime_type != ALL_CRIME:
+        frame = frame[frame["crime_type"] == crime_type]
+    return frame.groupby("lsoa21cd")["crimes"].sum().reindex(CODES).fillna(0).to_numpy()
+
+
+def test_a_lake_of_lsoas_alone_is_forecast_by_crimes_per_area(areas: Path) -> None:
+    found = run(areas, "forecasts/rolling_mean_12", "2025-12")
+    assert found.success, found.failure
+    assert found.text("2025-12", "left_out").splitlines()[2:] == [
+        "| hex | every scope | hex_counts 2025-12 is not in the lake |",
+    ]
+    rows = table(areas, "forecasts", "2025-12", "rolling_mean_12", "lsoa")
+    known = FORCE_OF_AREA != None  # noqa: E711
+    in_scope = {"study-area": known, "essex": FORCE_OF_AREA == "essex"}
+    in_scope["kent"] = FORCE_OF_AREA == "kent"
+    assert set(rows["scope"]) == set(in_scope)
+    for scope, inside in in_scope.items():
+        mean = crimes_in_areas(areas, months_back("2025-12", 12), "Drugs")[inside] / 12
+        size = AREA_KM2[inside] / AREA_KM2[inside].mean()
+        hot = np.argsort(-mean / size, kind="stable")[:100]
+        here = rows[(rows["scope"] == scope) & (rows["crime_type"] == "Drugs")]
+        here = here[here["horizon_steps"] == 3]
+        assert here["unit_id"].tolist() == CODES[inside][hot].tolist()
+        assert here["score"].to_numpy() == pytest.approx((mean / size)[hot])
+        assert here["expected_crimes"].to_numpy() == pytest.approx(3 * mean[hot])
+
+
+def test_lsoas_and_cells_of_one_lake_have_a_file_each(
+    folder: Path, connection: duckdb.DuckDBPyConnection
+) -> None:
+    lake = Lake(folder / "lake")
+    publish_areas(lake, connection)
+    for month in MONTHS:
+        publish_area_month(lake, connection, month)
+    assert run(folder, "forecasts/last_month", "2025-10").success
+    found = run(folder, "evaluations/last_month", "2025-11")
+    assert found.success
+    assert "left_out" not in found.materialised["2025-11"].metadata
+    by_unit = [table(folder, "evaluations", "2025-11", "last_month", u) for u in ("hex", "lsoa")]
+    for rows in by_unit:
+        assert set(rows["scope"]) == set(CELLS_OF)
+        assert set(rows["metric"]) == set(by_unit[0]["metric"])
+        assert "jaccard" in set(rows["metric"])  # against the forecast of the month before
+    counted = found.materialised["2025-11"].metadata["dagster/partition_row_count"].value
+    assert counted == sum(map(len, by_unit))
+
+
+def test_lsoas_counted_for_too_few_months_are_left_out_and_cells_are_not(
+    folder: Path, connection: duckdb.DuckDBPyConnection
+) -> None:
+    for month in MONTHS[-3:]:
+        publish_area_month(Lake(folder / "lake"), connection, month)
+    found = run(folder, "forecasts/last_month", "2025-12")
+    assert found.success
+    assert found.text("2025-12", "left_out").splitlines()[2:] == [
+        "| lsoa | every scope | 3 months in a row up to 2025-12, of the 24 that are needed |"
+    ]
+    assert set(table(folder, "forecasts", "2025-12", "last_month")["scope"]) == set(CELLS_OF)
+
+
+def test_a_force_that_lsoas_were_not_counted_of_is_left_out(
+    areas: Path, connection: duckdb.DuckDBPyConnection
+) -> None:
+    publish_area_month(Lake(areas / "lake"), connection, "2025-03", ["essex"])
+    found = run(areas, "forecasts/last_month", "2025-12")
+    assert found.success
+    assert found.text("2025-12", "left_out").splitlines()[2:] == [
+        "| lsoa | study-area | the LSOAs of kent, silent in a month from 2023-01 to 2025-12 "
+        "(horizons 1, 3, 12) |",
+        "| lsoa | kent | 9 months in a row up to 2025-12, of the 24 that are needed |",
+        "| hex | every scope | hex_counts 2025-12 is not in the lake |",
+    ]
+    rows = table(areas, "forecasts", "2025-12", "last_month", "lsoa")
+    codes = rows[rows["scope"] == "study-area"]["unit_id"].unique()
+    assert set(codes) == set(CODES[FORCE_OF_AREA == "essex"])
+
+
+def test_a_scope_of_fewer_lsoas_than_are_described_is_left_out(
+    areas: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assets, "LEAST_AREAS", 55)
+    found = run(areas, "forecasts/last_month", "2025-12")
+    assert found.success
+    assert "| lsoa | kent | 50 areas, of the 55 that are needed |" in (
+        found.text("2025-12", "left_out")
+    )
 
 
 # --- Evaluations ----------------------------------------------------------------------------
@@ -543,7 +721,8 @@ def test_a_silent_force_in_the_outcome_shortens_its_own_and_leaves_the_nation(
     assert found.materialised["2025-09"].metadata["scopes"].value == 3
     assert found.text("2025-09", "left_out").splitlines()[2:] == [
         "| hex | study-area | the cells of kent, silent in a month from 2022-10 to 2025-12 "
-        "(horizons 3) |"
+        "(horizons 3) |",
+        no_lsoas("2025-09"),
     ]
 
 

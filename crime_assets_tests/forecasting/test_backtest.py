@@ -24,7 +24,7 @@ from crime_assets.forecasting.backtest import (
     stored,
 )
 from crime_assets.forecasting.cells import hex_units
-from crime_assets.forecasting.counts import Counts, HistoryTooShort, Units, link
+from crime_assets.forecasting.counts import Counts, HistoryTooShort, Units
 from crime_assets.forecasting.forecaster import Forecaster, Role
 from crime_assets.forecasting.forecasters import FORECASTERS
 from crime_assets.forecasting.forecasters.rolling import Chance, PerfectForesight, RollingMean
@@ -37,6 +37,7 @@ from crime_assets.forecasting.metrics import (
     rank_biased_overlap,
     spearman,
 )
+from crime_assets.lsoa.neighbours import link
 from crime_assets.tables import FORECASTS
 from crime_assets_tests.forecasting.test_cells import block
 
@@ -658,13 +659,14 @@ def test_lists_of_the_judge_are_the_hottest_units() -> None:
 # --- Rows of forecasts ----------------------------------------------------------------------
 
 
-def test_of_hex_cells_the_hottest_one_percent_are_stored_at_least_a_hundred() -> None:
+def test_of_cells_and_lsoas_the_hottest_one_percent_are_stored_at_least_a_hundred() -> None:
     assert stored(UNITS["hex"]) == 84  # all, where there are fewer than a hundred
     assert stored(hex_units(block(20, 30))) == 100
     assert stored(hex_units(block(90, 60))) == 108  # of 10,800
     assert stored(hex_units(block(91, 60))) == 110  # 109.2 of 10,920, rounded up
     assert stored(UNITS["areas of unequal size"]) == 77
-    assert stored(areas(20_000)) == 20_000
+    assert stored(areas(20_000)) == 200
+    assert stored(dataclasses.replace(areas(20_000), kind="segment")) == 20_000
 
 
 @pytest.mark.parametrize(

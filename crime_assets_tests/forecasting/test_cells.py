@@ -11,7 +11,14 @@ import pytest
 from numpy.typing import NDArray
 
 from crime_assets.forecasting.backtest import Ask
-from crime_assets.forecasting.cells import HexSeries, StudyArea, hex_units, study_areas
+from crime_assets.forecasting.cells import (
+    Presence,
+    Series,
+    StudyArea,
+    hex_units,
+    scopes_of_cells,
+    study_areas,
+)
 from crime_assets.hexes import grid
 from crime_assets.lake import DuckDB
 from crime_assets.partitions import months_back
@@ -119,8 +126,8 @@ def test_counts_are_those_of_pandas(connection: duckdb.DuckDBPyConnection) -> No
     cells = block(4, 5)
     crimes = random_crimes(cells)
     register_crimes(connection, crimes)
-    series = HexSeries.read(connection, MONTHS[2:8])
-    counts = series.counts(cells, MONTHS[3], MONTHS[6])
+    series = Series.read(connection, MONTHS[2:8])
+    counts = series.counts(hex_units(cells), MONTHS[3], MONTHS[6])
     assert counts.steps == tuple(MONTHS[3:7])
     assert counts.crime_types == (*IN_USE, ALL_CRIME)
     for crime_type in counts.crime_types:
@@ -137,7 +144,9 @@ def test_crimes_of_two_forces_in_one_cell_are_one_sum(
     rows += [("2025-12", "kent", "Violent crime", 7, 10), ("2025-12", "kent", "Drugs", 8, 1)]
     columns = ["month", "force", "crime_type", "hex_id", "crimes"]
     register_crimes(connection, pd.DataFrame(rows, columns=columns))
-    counts = HexSeries.read(connection, MONTHS).counts(np.array([7, 8]), MONTHS[0], MONTHS[-1])
+    counts = Series.read(connection, MONTHS).counts(
+        hex_units(np.array([7, 8])), MONTHS[0], MONTHS[-1]
+    )
     assert counts.recent("Drugs", 1).tolist() == [5, 1]
     assert counts.recent(ALL_CRIME, 1).tolist() == [15, 1]  # the legacy type is in it alone
     assert counts.recent(ALL_CRIME, 11, before=1).tolist() == [0, 0]
@@ -147,9 +156,9 @@ def test_cells_outside_the_scope_are_dropped(connection: duckdb.DuckDBPyConnecti
     cells = block(4, 5)
     crimes = random_crimes(cells)
     register_crimes(connection, crimes)
-    series = HexSeries.read(connection, MONTHS)
+    series = Series.read(connection, MONTHS)
     some = np.sort(np.concatenate([cells[::3], [2]]))  # and one without any crime
-    counts = series.counts(some, MONTHS[0], MONTHS[-1])
+    counts = series.counts(hex_units(some), MONTHS[0], MONTHS[-1])
     expected = expected_crimes(crimes, ALL_CRIME, some, MONTHS)
     assert np.array_equal(counts.crimes[ALL_CRIME].toarray(), expected)
     assert counts.units.ids.tolist() == some.tolist()
@@ -160,8 +169,8 @@ def test_months_stand_in_the_order_asked_for_and_no_crime_is_no_error(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
     register_crimes(connection, random_crimes(block(4, 5)).iloc[:0])
-    series = HexSeries.read(connection, MONTHS)
-    counts = series.counts(block(4, 5), MONTHS[0], MONTHS[-1])
+    series = Series.read(connection, MONTHS)
+    counts = series.counts(hex_units(block(4, 5)), MONTHS[0], MONTHS[-1])
     assert counts.cut_off == "2025-12"
     assert {name: matrix.nnz for name, matrix in counts.crimes.items()} == dict.fromkeys(
         (*IN_USE, ALL_CRIME), 0
@@ -206,7 +215,8 @@ def areas(
     months: Sequence[str] = MONTHS,
 ) -> dict[str, list[StudyArea]]:
     found: dict[str, list[StudyArea]] = {}
-    for area in study_areas(connection, cut_off, months, ask, judged=judged):
+    scopes, presence = scopes_of_cells(connection), Presence.read(connection)
+    for area in study_areas(scopes, presence, cut_off, months, ask, judged=judged):
         found.setdefault(area.scope, []).append(area)
     return found
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from crime_assets import DataError
-from crime_assets.forecasting.counts import DAY, Counts, HistoryTooShort, Units, link
+from crime_assets.forecasting.counts import DAY, Counts, HistoryTooShort, Units
+from crime_assets.lsoa.neighbours import link
 
 MONTHS = tuple(f"{2024 + m // 12}-{m % 12 + 1:02}" for m in range(18))
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 from sklearn.metrics import mean_poisson_deviance
 
-from crime_assets.forecasting.counts import DAY, MONTH, Counts, HistoryTooShort, Units, link
+from crime_assets.forecasting.counts import DAY, MONTH, Counts, HistoryTooShort, Units
 from crime_assets.forecasting.forecaster import Forecaster
 from crime_assets.forecasting.forecasters.kernel_density import KernelDensity, spread
 from crime_assets.forecasting.forecasters.past import least_deviance
@@ -28,6 +28,7 @@ from crime_assets.forecasting.forecasters.rolling import (
     SameMonthLastYear,
     hottest,
 )
+from crime_assets.lsoa.neighbours import link
 
 TYPE = "Burglary"
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from crime_assets.forecasting.counts import Counts, HistoryTooShort, Units, link
+from crime_assets.forecasting.counts import Counts, HistoryTooShort, Units
 from crime_assets.forecasting.forecaster import Forecaster
 from crime_assets.forecasting.forecasters.point_process import (
     MOST_BRANCHING,
@@ -20,6 +20,7 @@ from crime_assets.forecasting.forecasters.point_process import (
     kept_after,
     rings_around,
 )
+from crime_assets.lsoa.neighbours import link
 
 
 def months(count: int) -> list[str]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import PoissonRegressor
 
-from crime_assets.forecasting.counts import Counts, HistoryTooShort, Units, link
+from crime_assets.forecasting.counts import Counts, HistoryTooShort, Units
 from crime_assets.forecasting.forecaster import Forecaster
 from crime_assets.forecasting.forecasters.poisson_regression import (
     HALF_LIFE,
@@ -22,6 +22,7 @@ from crime_assets.forecasting.forecasters.poisson_regression import (
     regress,
     time_of_year,
 )
+from crime_assets.lsoa.neighbours import link
 
 
 def months(count: int) -> list[str]:

@@ -12,8 +12,9 @@ import pytest
 
 from crime_assets.forecasting import forecasters
 from crime_assets.forecasting.backtest import Ask, judge_cut_off
-from crime_assets.forecasting.counts import Counts, Units, link
+from crime_assets.forecasting.counts import Counts, Units
 from crime_assets.forecasting.forecaster import Forecaster
+from crime_assets.lsoa.neighbours import link
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "add-a-forecaster.md"
 

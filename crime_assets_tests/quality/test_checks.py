@@ -9,11 +9,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from crime_assets.forecasting.assets import MODEL_ASSETS
 from crime_assets.forecasting.forecasters import FORECASTERS, NAIVE_RULE
 from crime_assets.lake import DuckDB, Lake
+from crime_assets.models.classifiers import CLASSIFIERS
 from crime_assets.partitions import months, months_x_forces
-from crime_assets.quality.checks import expectation_checks
+from crime_assets.quality.checks import expectation_checks, models_of
 from crime_assets.tables import TABLES
 
 
@@ -37,9 +37,7 @@ def publish(lake: Lake, month: str, rows: int, **others: object) -> None:
 
 def keys_of(table: str) -> list[dg.AssetKey]:
     """The assets that publish a table: one, or one a model."""
-    if table not in MODEL_ASSETS:
-        return [dg.AssetKey(table)]
-    return [dg.AssetKey([table, model]) for model in MODEL_ASSETS[table]]
+    return [dg.AssetKey([table, model]) for model in models_of(table)] or [dg.AssetKey(table)]
 
 
 def judge(
@@ -49,6 +47,7 @@ def judge(
     partitions = {
         ("month",): months,
         ("month", "model", "unit"): months,
+        ("month", "model"): months,
         ("month", "force"): months_x_forces,
         (): None,
     }
@@ -91,7 +90,9 @@ def test_each_model_has_a_check_of_its_own_but_foresight_forecasts_nothing() -> 
             checked.setdefault(table, set()).update(model)
     assert checked["evaluations"] == set(FORECASTERS)
     assert checked["forecasts"] == set(FORECASTERS) - {"perfect_foresight"}
-    assert all(not models for table, models in checked.items() if table not in MODEL_ASSETS)
+    assert checked["lsoa_predictions"] == checked["lsoa_evaluations"] == set(CLASSIFIERS)
+    by_model = {"evaluations", "forecasts", "lsoa_evaluations", "lsoa_predictions"}
+    assert {table for table, models in checked.items() if models} == by_model
 
 
 def test_a_range_is_recorded_once_a_partition_and_what_is_absent_is_skipped(tmp_path: Path) -> None:
@@ -178,6 +179,25 @@ def test_a_model_with_lsoas_alone_is_judged(tmp_path: Path) -> None:
     publish_hit_rate(lake, "2025-09", "last_month", 0.3, unit="lsoa")
     (found,) = evaluations(judge(lake, "evaluations/last_month", {"dagster/partition": "2025-09"}))
     assert found.passed
+
+
+def test_a_classifier_is_judged_by_its_own_partition(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    with DuckDB().get_connection() as connection:
+        connection.execute(
+            "create temp table made as select 'study-area' as scope, 'time' as split, 'tier' as "
+            "label, 'all' as group_kind, null as group_name, null as class, metric, value, "
+            "value - 0.05 as low, value + 0.05 as high, 0.01 as p_value, 900 as areas from (values "
+            "('accuracy_difference', -0.1), ('accuracy', 0.8), ('macro_f1', 0.7), "
+            "('log_loss', 0.5), ('brier', 0.3)) as figure (metric, value)"
+        )
+        place = {"month": "2025-09", "model": "random_forest"}
+        lake.publish(connection, "made", "lsoa_evaluations", place)
+    range_of = to("2025-08", "2025-09")
+    (found,) = evaluations(judge(lake, "lsoa_evaluations/random_forest", range_of))
+    assert (found.partition, found.severity) == ("2025-09", dg.AssetCheckSeverity.WARN)
+    assert found.description == "labels_lost_to_same_class tier; share_lost_to_same_class 1"
+    assert not evaluations(judge(lake, "lsoa_evaluations/gradient_boosting", range_of))
 
 
 def test_a_run_that_names_no_partition_says_so(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ evaluations, its place on the leaderboard and its model card follow from the lin
 from __future__ import annotations
 
 from crime_assets.forecasting.forecaster import Forecaster
+from crime_assets.forecasting.forecasters.forest import RandomForest
 from crime_assets.forecasting.forecasters.kernel_density import KernelDensity
 from crime_assets.forecasting.forecasters.point_process import PointProcess
 from crime_assets.forecasting.forecasters.poisson_regression import PoissonRegression
@@ -31,6 +32,7 @@ FORECASTERS: dict[str, Forecaster] = {
     "prospective": ProspectiveHotspotting(),
     "point_process": PointProcess(),
     "poisson_regression": PoissonRegression(),
+    "random_forest": RandomForest(),
     "chance": Chance(),
     "perfect_foresight": PerfectForesight(),
 }

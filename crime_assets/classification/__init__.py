@@ -1,0 +1,1 @@
+"""Risk classes of areas: fitted, judged by what then happened, and shown."""
