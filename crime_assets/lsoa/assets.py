@@ -6,18 +6,23 @@ between archives, and with it what a count of an area means.
 
 # No `from __future__ import annotations`: Dagster reads the type of a context as it stands.
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import duckdb
+import numpy as np
+from numpy.typing import NDArray
 
 from crime_assets.hexes.assets import hex_cells, hotspots, view_street_crimes
+from crime_assets.hexes.pictures import as_markdown
 from crime_assets.lake import DuckDB, Lake, create
 from crime_assets.lsoa import clusters, counted, features, history, labels, moran, neighbours
 from crime_assets.lsoa.counted import COUNTED_STATEMENTS, count_by_code
 from crime_assets.lsoa.features import features_of, view_attributes, why_null
 from crime_assets.lsoa.history import LEAST_AREAS, STATEMENTS, YEAR, read_history
 from crime_assets.lsoa.labels import label_scopes
+from crime_assets.lsoa.pictures import Outlines, lisa_map, tier_map
 from crime_assets.partitions import SAME_MONTH, months, months_after, months_back, window
 from crime_assets.publication import (
     AuditFailed,
@@ -42,6 +47,9 @@ from crime_assets.tables import (
     LSOA_FEATURES,
     LSOA_LABELS,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 GROUP = "lsoa"
 HISTORY_MONTHS = 36
@@ -252,6 +260,9 @@ def lsoa_features(
                 ["column", "null", "why"],
                 why_null(connection, known, hot > 0, settings.lsoa_attributes),
             ),
+            "map": _map(
+                connection, "lsoa_features", "lisa", known.nation, lisa_map, "Local Moran's I"
+            ),
         }
         return Result(published.sha256, metadata, {"densities_add_up": figures})
 
@@ -307,7 +318,29 @@ def lsoa_labels(
             "bivariate": " x ".join(settings.bivariate),
             "silent": ", ".join(after.silent[0]) or "no force",
             "limits": preview(connection, "lsoa/previews/limits"),
+            "map": _map(connection, "lsoa_labels", "tier", after.nation, tier_map, "Tiers"),
         }
         return Result(published.sha256, metadata, {"classes_are_shares": figures})
 
     yield from publish_each(context, engine, publish)
+
+
+def _map(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    column: str,
+    nation: str,
+    draw: Callable[[Outlines, NDArray[Any], str], "Figure"],
+    title: str,
+) -> dg.MarkdownMetadataValue:
+    """A column of a table on the map of the whole study area, or of its largest scope."""
+    found = connection.execute(
+        f"select lsoa21cd, coalesce({column}::varchar, '') as class from {table} "
+        f"where scope = (select scope from {table} group by scope "
+        "order by scope = $nation desc, count(*) desc, scope limit 1) order by lsoa21cd",
+        {"nation": nation},
+    ).fetchnumpy()
+    outlines = Outlines.read(connection, np.asarray(found["lsoa21cd"]).astype(str))
+    return dg.MetadataValue.md(
+        as_markdown(draw(outlines, np.asarray(found["class"]).astype(str), title))
+    )
