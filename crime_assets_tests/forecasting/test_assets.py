@@ -297,6 +297,7 @@ def test_what_only_ranks_has_null_for_expected_crimes(folder: Path) -> None:
     assert nan == 0  # null, not nan
 
 
+@pytest.mark.slow
 def test_a_poisoned_future_in_the_lake_changes_evaluations_and_no_forecast(
     folder: Path, connection: duckdb.DuckDBPyConnection
 ) -> None:

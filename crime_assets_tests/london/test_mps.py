@@ -237,6 +237,7 @@ def test_findings_are_a_table_that_shows_the_first_of_many() -> None:
 # --- The real file --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_real_recent_file_has_known_types_a_stub_and_no_crime_in_the_city(
     shared_data: Path,
 ) -> None:
