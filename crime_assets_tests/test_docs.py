@@ -323,6 +323,27 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_the_page_of_neighbourhoods_quotes_what_was_measured() -> None:
+    page = (DOCS / "explanation" / "neighbourhoods.md").read_text(encoding="utf-8")
+    in_short = " ".join(page.split("## In short")[1].split("## What is known")[0].split())
+    found = pd.read_csv(DOCS / "pictures" / "neighbourhoods.csv").set_index(
+        ["label", "split", "model", "metric"]
+    )["value"]
+    for label, split, model in (
+        ("is_hotspot", "time", "same_class"),
+        ("is_hotspot", "time", "random_forest"),
+        ("tier", "time", "same_class"),
+        ("tier", "time", "random_forest"),
+        ("bivariate", "time", "same_class"),
+        ("bivariate", "time", "random_forest"),
+        ("bivariate", "time", "gradient_boosting"),
+        ("bivariate", "force", "random_forest"),
+        ("bivariate", "force", "gradient_boosting"),
+    ):
+        accuracy = found[label, split, model, "accuracy"]
+        assert f"{100 * accuracy:.1f}" in in_short, (label, split, model)
+
+
 @pytest.mark.slow
 def test_the_site_builds_strictly_and_has_every_page(site: Path) -> None:
     for name in [*generated(), *(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))]:
