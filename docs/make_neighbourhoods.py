@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in ("tier", "bivariate"):
         drawn = folder(nation.data_dir, NATION_CUT_OFF, "gradient_boosting") / f"{name}.png"
         (PICTURES / f"neighbourhoods-{name}.png").write_bytes(drawn.read_bytes())
-    kept.drop(columns=["class", "group_kind", "group_name", "p_value"]).round(4).sort_values(
+    kept.drop(columns=["class", "group_kind", "group_name", "p_value"]).round(6).sort_values(
         ["label", "split", "model", "metric"]
     ).to_csv(PICTURES / "neighbourhoods.csv", index=False, lineterminator="\n")
 
