@@ -51,7 +51,8 @@ class RandomForest:
 
     It learns from units with a crime in their features; their rows are put in order first, so that
     the draws of the trees do not depend on the order of the units. A leaf of ``least_leaf`` units
-    or more, and half of the units for each tree, keep it from learning single counts by heart.
+    or more (of a fortieth of them, where there are few), and half of the units for each tree, keep
+    it from learning single counts by heart.
     """
 
     title: ClassVar[str] = "Random forest"
@@ -109,7 +110,7 @@ class RandomForest:
         order = np.lexsort((target, *rows.T))
         forest = RandomForestRegressor(
             self.trees,
-            min_samples_leaf=self.least_leaf,
+            min_samples_leaf=min(self.least_leaf, max(1, len(target) // 40)),
             max_features=1 / 3,
             max_samples=-(-len(target) // 2),
             random_state=SEED,
