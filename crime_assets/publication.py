@@ -166,7 +166,7 @@ def preview(
 
     def cell(value: object) -> str:
         text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-        return (text[:57] + "..." if len(text) > 60 else text).replace("|", "\\|")
+        return text[:57] + "..." if len(text) > 60 else text
 
     return markdown_table(names, [[cell(v) for v in row] for row in rows])
 
@@ -174,7 +174,11 @@ def preview(
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> dg.MarkdownMetadataValue:
     """Rows of words as a table that the UI shows."""
     lines = [head, ["---"] * len(head), *rows]
-    return dg.MetadataValue.md("\n".join("| " + " | ".join(line) + " |" for line in lines))
+    return dg.MetadataValue.md(
+        "\n".join(
+            "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+        )
+    )
 
 
 def code_of(*modules: ModuleType) -> str:

@@ -35,7 +35,7 @@ from crime_assets.classification.predicting import (
 )
 from crime_assets.classification.report import Result as Judged
 from crime_assets.forecasting.report import place_title
-from crime_assets.hexes.pictures import as_markdown, png
+from crime_assets.hexes.pictures import as_markdown, png, png_as_markdown
 from crime_assets.lake import DuckDB, Lake, atomic, create, sql
 from crime_assets.lsoa import labels, moran
 from crime_assets.lsoa.assets import lsoa_areas, lsoa_features, lsoa_labels
@@ -144,7 +144,6 @@ def _predictions(model: str, classifier: Classifier) -> dg.AssetsDefinition:
             month = partition["month"]
             before = months_back(month, YEAR + 1)[0]
             lake.view(connection, LSOA_FEATURES.name, [{"month": before}, {"month": month}])
-            lake.view(connection, LSOA_LABELS.name, [{"month": before}])
             judged = lake.has(LSOA_LABELS.name, {"month": month})
             labelled = [before, month] if judged else [before]
             lake.view(connection, LSOA_LABELS.name, [{"month": m} for m in labelled])
@@ -333,8 +332,8 @@ def _evaluations(model: str, classifier: Classifier) -> dg.AssetsDefinition:
                 name: _results(connection, lake, month, name, frames)
                 for name in sorted({model, NAIVE_CLASS})
             }
-            groups = _groups(frames[scopes[0]])
             nation = frames[scopes[0]]
+            groups = _groups(nation)
             in_time = found[model].get((scopes[0], splits.TIME, "is_hotspot"))
             rows = judging.evaluation_rows(found[model], found[NAIVE_CLASS], groups)
             pattern = list(_moran(connection, nation, in_time)) if in_time else []
@@ -437,14 +436,8 @@ def _moran(
     connection: duckdb.DuckDBPyConnection, nation: "pd.DataFrame", result: Judged
 ) -> Iterator[dict[str, Any]]:
     """Moran's I among the areas of ``result``, from the outlines of ``lsoa_areas``."""
-    codes = np.array(
-        [
-            code
-            for (code,) in connection.execute(
-                "select lsoa21cd from lsoa_areas order by 1"
-            ).fetchall()
-        ]
-    )
+    every = connection.execute("select lsoa21cd from lsoa_areas order by 1").fetchnumpy()
+    codes = np.asarray(every["lsoa21cd"]).astype(str)
     at = np.searchsorted(codes, np.asarray(result.areas).astype(str))
     neighbours = link(len(codes), *touching(connection))[at][:, at]
     became = nation.set_index("lsoa21cd").loc[result.areas]
@@ -482,7 +475,7 @@ def _pictures(
         drawn = png(figure)
         with atomic(folder / f"{label}.png") as temporary:
             temporary.write_bytes(drawn)
-        shown[f"{label}_map"] = dg.MetadataValue.md(as_markdown(figure))
+        shown[f"{label}_map"] = dg.MetadataValue.md(png_as_markdown(drawn))
     return shown
 
 

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from crime_assets.forecasting.cells import Presence, StudyArea
 from crime_assets.forecasting.counts import Units
-from crime_assets.hexes.study_area import NATION, STUDY_AREA
+from crime_assets.hexes.study_area import nation_of
 from crime_assets.lake import Lake
 from crime_assets.lsoa.history import published_forces
 from crime_assets.lsoa.neighbours import link, touching
-from crime_assets.register import force_slugs
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -62,8 +61,7 @@ class Areas:
     @property
     def scopes(self) -> list[tuple[str, Sequence[str]]]:
         """The nation, named as in ``scopes``, and each force; each with the forces it needs."""
-        whole = {*force_slugs(("territorial",))} <= {*self.forces}
-        return [(NATION if whole else STUDY_AREA, ()), *((f, (f,)) for f in self.forces)]
+        return [(nation_of(self.forces), ()), *((f, (f,)) for f in self.forces)]
 
     def within(self, area: StudyArea) -> NDArray[np.bool_]:
         """Which areas (n,) count in a study area: those of its force, or of all but the silent."""

@@ -318,4 +318,9 @@ def png(figure: Figure, dpi: float | None = None, colours: int = _COLOURS) -> by
 
 def as_markdown(figure: Figure) -> str:
     """A figure as an image in Markdown, as the UI shows it: a PNG of some 20 kilobytes."""
-    return f"![map](data:image/png;base64,{base64.b64encode(png(figure)).decode()})"
+    return png_as_markdown(png(figure))
+
+
+def png_as_markdown(drawn: bytes) -> str:
+    """The same of a PNG that is drawn already."""
+    return f"![map](data:image/png;base64,{base64.b64encode(drawn).decode()})"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import duckdb
@@ -47,6 +47,11 @@ SCOPES_SQL = (
     "hexes/scopes",
 )
 """The statements behind ``scopes`` and ``scope_cells``."""
+
+
+def nation_of(forces: Iterable[str]) -> str:
+    """The scope of these forces' areas together: the nation where all territorial ones are here."""
+    return NATION if {*force_slugs(("territorial",))} <= {*forces} else STUDY_AREA
 
 
 def make_study_area(
@@ -133,8 +138,7 @@ def make_scopes(
     )
     here = "select force from forces_here"
     forces = {f for (f,) in connection.execute(here).fetchall()}
-    whole_nation = forces.issuperset(force_slugs(kinds=("territorial",)))
-    nation = NATION if whole_nation else STUDY_AREA
+    nation = nation_of(forces)
     areas = f"""
         select 'force' as kind, code, force as area, geometry from {force_table}
         where force in ({here})
@@ -151,7 +155,7 @@ def make_scopes(
             connection,
             "hexes/scopes",
             nation=nation,
-            nation_k=NATION_K if whole_nation else None,
+            nation_k=NATION_K if nation == NATION else None,
             share=SHARE,
             cell_area_m2=float(CELL_AREA_M2),
         )

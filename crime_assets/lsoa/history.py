@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crime_assets import DataError
-from crime_assets.hexes.study_area import NATION, STUDY_AREA
+from crime_assets.hexes.study_area import nation_of
 from crime_assets.lake import Lake, MissingPartition, sql
 from crime_assets.lsoa.neighbours import link, touching
-from crime_assets.register import crime_types_since, force_slugs
+from crime_assets.register import crime_types_since
 from crime_assets.tables import LSOA_COUNTS
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class History:
     @property
     def nation(self) -> str:
         """The name of the scope of all areas: as in ``scopes``."""
-        return NATION if {*force_slugs(("territorial",))} <= {*self.force} else STUDY_AREA
+        return nation_of(self.force)
 
 
 def read_history(

@@ -15,6 +15,7 @@ from crime_assets.forecasting.assets import MODEL_ASSETS
 from crime_assets.lake import DuckDB, Lake
 from crime_assets.models.classifiers import CLASSIFIERS
 from crime_assets.partitions import key_of, months, months_x_forces, partition_of
+from crime_assets.publication import markdown_table
 from crime_assets.quality import runner
 from crime_assets.tables import TABLES
 
@@ -112,14 +113,12 @@ def _verdict(row: Mapping[str, Any], outcomes: Sequence[runner.Outcome]) -> dict
     metadata: dict[str, Any] = {
         "expectations": len(outcomes),
         "failed": len(failed),
-        "profile": dg.MetadataValue.md(_markdown(["", ""], [[c, v] for c, v in row.items()])),
+        "profile": markdown_table(["", ""], [[c, runner.spell(v)] for c, v in row.items()]),
     }
     if failed:
-        metadata["failed_expectations"] = dg.MetadataValue.md(
-            _markdown(
-                ["expected", "observed"],
-                [[outcome.expectation.sentence, outcome.observed] for outcome in failed],
-            )
+        metadata["failed_expectations"] = markdown_table(
+            ["expected", "observed"],
+            [[outcome.expectation.sentence, outcome.observed] for outcome in failed],
         )
     return {
         "passed": not failed,
@@ -128,11 +127,3 @@ def _verdict(row: Mapping[str, Any], outcomes: Sequence[runner.Outcome]) -> dict
         or f"all {len(outcomes)} expectations are met",
         "metadata": metadata,
     }
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *[[runner.spell(value) for value in row] for row in rows]]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
-    )
