@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import forecasting, hexes, ingest, loading, lsoa
+from benchmarks import backfill, forecasting, gldnet, hexes, ingest, loading, lsoa, maps, streets
 from benchmarks.measuring import Figure, Run
 
 GROUPS = {
@@ -26,7 +26,11 @@ GROUPS = {
     "ingest": ingest.figures,
     "hexes": hexes.figures,
     "lsoa": lsoa.figures,
+    "streets": streets.figures,
     "forecasting": forecasting.figures,
+    "gldnet": gldnet.figures,
+    "maps": maps.figures,
+    "backfill": backfill.figures,
 }
 
 

@@ -32,7 +32,7 @@ from crime_assets.forecasting.forecasters import FORECASTERS, NAIVE_RULE
 from crime_assets.forecasting.metrics import Judgement, Outcome, judge
 from crime_assets.register import ALL_CRIME
 
-BASELINES = {m: f for m, f in FORECASTERS.items() if f.most_units is None}
+BASELINES = {m: f for m, f in FORECASTERS.items() if f.most_units is None and m != "gldnet"}
 COSTLY = ("point_process", "random_forest")
 SECONDS = 120
 MEMORY_GIB = 6.0

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 import duckdb
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
+from crime_assets.automation.backfill import execute, step, use_instance
 from crime_assets.definitions import build_definitions
 from crime_assets.hexes import pictures
 from crime_assets.lake import Lake
@@ -43,21 +39,10 @@ def sample_environment(folder: Path) -> dict[str, str]:
         "CRIME_ARCHIVE_URL": str(folder / "archive"),
         "CRIME_LSOA_BOUNDARIES": str(folder / "boundaries" / "lsoas.parquet"),
         "CRIME_FORCE_BOUNDARIES": str(folder / "boundaries" / "force_areas.parquet"),
+        "CRIME_STREETS": str(folder / "streets.parquet"),
         "CRIME_FORCES": ",".join(FORCES),
+        "CRIME_BASEMAP": "none",  # there is sea where the sample lies
     }
-
-
-@contextmanager
-def step(console: Console, text: str, total: int | None = None) -> Iterator[Callable[[], None]]:
-    """Say what is being done, how far it is, and how long it took; yields what advances it."""
-    started = time.monotonic()
-    if not console.is_terminal:
-        console.print(f"{text} ..")
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(text, total=total)
-        yield lambda: progress.advance(task)
-    console.print(f"[green]done[/] {text} ({time.monotonic() - started:.1f} s)")
 
 
 def run(folder: Path, console: Console) -> None:
@@ -76,9 +61,7 @@ def run(folder: Path, console: Console) -> None:
     first, last = sample.months[0], sample.months[-1]
     settings = Settings.from_environment(os.environ | sample_environment(folder))
     definitions = build_definitions(settings)
-    os.environ["DAGSTER_HOME"] = str(folder / "dagster")
-    Path(os.environ["DAGSTER_HOME"]).mkdir(exist_ok=True)
-    shutil.copy(Path(__file__).parents[1] / "dagster.yaml", os.environ["DAGSTER_HOME"])
+    use_instance(folder / "dagster")
     corner = [
         key_of({"month": month, "force": force}) or ""
         for month, force in ((first, FORCES[0]), (last, FORCES[-1]))
@@ -87,52 +70,16 @@ def run(folder: Path, console: Console) -> None:
         ("Laying the grid of 200 m cells over it", "study_area", None),
         (f"Reading {len(sample.months)} months of {len(FORCES)} forces", "ingest", corner),
         ("Counting crimes into cells, ranking the cells", "rank_hotspots", [first, last]),
+        ("Drawing the map of the last month", "draw_map", [last, last]),
         ("Building the analysts' database", "build_warehouse", None),
     ]
     with dg.DagsterInstance.get() as instance:
         for text, job, partitions in runs:
-            _execute(definitions, instance, job, partitions, console, text)
+            if failed := execute(definitions, instance, job, partitions, console, text):
+                print(*failed, sep="\n", file=sys.stderr)
+                raise SystemExit(f"The job {job} failed in {len(failed)} steps.")
     _show(settings, last, console)
     console.print(f"\nAll of it took {time.monotonic() - started:.0f} s.")
-
-
-def _execute(
-    definitions: dg.Definitions,
-    instance: dg.DagsterInstance,
-    job: str,
-    partitions: list[str] | None,
-    console: Console,
-    text: str,
-) -> None:
-    """Run a job, over a range of partitions if given, with a bar of the partitions published."""
-    definition = definitions.resolve_job_def(job)
-    tags = {}
-    keys = 1
-    if partitions:
-        tags["dagster/asset_partition_range_start"] = partitions[0]
-        tags["dagster/asset_partition_range_end"] = partitions[1]
-        key_range = dg.PartitionKeyRange(*partitions)
-        keys = len(definition.partitions_def.get_partition_keys_in_range(key_range))  # type: ignore[union-attr]
-    run_id = str(uuid.uuid4())
-    with step(console, text, keys * len(definition.asset_layer.selected_asset_keys)) as advance:
-
-        def listen(event: dg.EventLogEntry) -> None:
-            if event.dagster_event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
-                advance()
-
-        instance.add_event_listener(run_id, listen)
-        result = definition.execute_in_process(
-            instance=instance,
-            tags=tags,
-            run_id=run_id,
-            raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
-    failures = [event for event in result.all_events if event.is_step_failure]
-    if failures:
-        for event in failures:
-            print(event.step_failure_data.error_display_string, file=sys.stderr)
-        raise SystemExit(f"The job {job} failed in {', '.join(str(e.step_key) for e in failures)}.")
 
 
 def _show(settings: Settings, month: str, console: Console) -> None:
@@ -180,7 +127,9 @@ def _show(settings: Settings, month: str, console: Console) -> None:
         "points, the largest of which has that share of them. Windows: in how many of the windows "
         "of 12 months in the last 36 it was a hotspot."
     )
-    console.print(f"\nMap:       {picture}")
+    page = settings.data_dir / "maps" / month
+    console.print(f"\nMap:       {page} (a site: [bold]make map[/] shows it)")
+    console.print(f"Picture:   {picture}")
     console.print(f"Tables:    {lake.root}")
     console.print(
         f"Database:  {settings.data_dir / 'crime.duckdb'} (views for analysts, read-only)"

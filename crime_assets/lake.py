@@ -1,10 +1,11 @@
 """The lake: relations in, hive-partitioned Parquet out, one file a partition.
 
-The only module that knows paths. A partition is written beside its place under a hidden name and
-moved there with ``os.replace``, so a reader sees the old partition or the new one and never half.
+The only module that knows where tables lie. A partition is written elsewhere and put into place at
+once (:mod:`crime_assets.storage`), so a reader sees the old partition or the new one, never half.
 That is true of one opening: DuckDB opens a file twice, for its footer and for its data, and fails
 (or worse) where it was replaced between. So a view reads hard links, made when it is made: names
-of the files as they then were, which nobody replaces.
+of the files as they then were, which nobody replaces. Object storage has no links; there DuckDB
+sees that a file is another one than it opened, and the step fails and may be run again.
 
 :class:`DuckDB` opens the connections: in memory, one a step, with the extensions from PyPI.
 """
@@ -20,8 +21,10 @@ import time
 import uuid
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,7 +34,11 @@ from dagster_duckdb import DuckDBResource
 
 from crime_assets import DataError
 from crime_assets.register import CRIME_TYPES, FORCES
+from crime_assets.storage import Folder, atomic, extension, open_storage
 from crime_assets.tables import TABLES, Table
+
+FOOTERS_AT_A_TIME = 16
+"""How many files of a lake in object storage are looked into at a time."""
 
 Partition = Mapping[str, str]
 """The hive columns of one partition, such as ``{"month": "2025-09", "force": "kent"}``."""
@@ -49,7 +56,7 @@ class ContractBroken(DataError):
 class Published:
     """A partition as it now lies in the lake. ``sha256`` is that of the file's bytes."""
 
-    path: Path
+    path: Folder
     rows: int
     bytes: int
     sha256: str
@@ -81,16 +88,6 @@ def code_version(statements: Iterable[str], constants: object = ()) -> str:
 
 
 # --- Connections ----------------------------------------------------------------------------
-
-
-@cache
-def _extension(name: str) -> Path:
-    """The DuckDB extension ``name`` that its PyPI package ships for this DuckDB."""
-    module = __import__(f"duckdb_extension_{name}")
-    found = sorted(Path(module.__path__[0]).glob(f"extensions/*/{name}.duckdb_extension"))
-    if not found:
-        raise FileNotFoundError(f"the package duckdb-extension-{name} holds no extension")
-    return found[-1]
 
 
 class DuckDB(DuckDBResource):
@@ -125,7 +122,7 @@ class DuckDB(DuckDBResource):
             config["temp_directory"] = self.temp_directory
         connection = duckdb.connect(self.database, config=config)
         try:
-            connection.load_extension(str(_extension("spatial")))
+            connection.load_extension(str(extension("spatial")))
             connection.execute(sql("hexes/hex_id_at"))
             for name, words in (("force_slug", FORCES), ("crime_type_name", CRIME_TYPES)):
                 quoted = ", ".join("'" + word.replace("'", "''") + "'" for word in sorted(words))
@@ -150,32 +147,13 @@ def create(
 # --- Partitions -----------------------------------------------------------------------------
 
 
-@contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """A hidden path beside ``path`` to write to; moved to ``path`` at the end, gone on an error.
-
-    Whoever reads ``path`` meanwhile, or after the writer was killed, reads what was there before.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.name}.*"):  # by writers that were killed
-        with suppress(FileNotFoundError):
-            if time.time() - left.stat().st_mtime > 24 * 3600:
-                left.unlink()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 class Lake:
     """The tables below ``root``, one Parquet file a partition."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Folder) -> None:
         self.root = root
 
-    def path(self, table: str, partition: Partition | None = None) -> Path:
+    def path(self, table: str, partition: Partition | None = None) -> Folder:
         """Where a partition lies: ``<table>/month=2025-09/force=kent/data.parquet``."""
         partition = partition or {}
         expected = TABLES[table].partitions
@@ -195,11 +173,10 @@ class Lake:
 
         The pipeline itself never reads one: it would find what no step was told of.
         """
-        pattern = _pattern(table)
         root = re.sub(r"([*?\[])", r"[\1]", str(self.root))
-        return f"{root}/{pattern}" if next(self.root.glob(pattern), None) else None
+        return f"{root}/{_pattern(table)}" if next(self._files(table), None) else None
 
-    def require(self, table: str, partition: Partition | None = None) -> Path:
+    def require(self, table: str, partition: Partition | None = None) -> Folder:
         """The path of a partition; raises :class:`MissingPartition` where there is none."""
         path = self.path(table, partition)
         if not path.exists():
@@ -220,15 +197,17 @@ class Lake:
             + (f" --partition '{key}'`" if key else "`")
         )
 
-    def pin(self, table: str, partition: Partition | None, folder: Path) -> Path | None:
+    def pin(self, table: str, partition: Partition | None, folder: Folder) -> Folder | None:
         """A name below ``folder`` of the partition's file as it is now, ``None`` if there is none.
 
         Replacing the partition does not change what the name leads to. ``folder`` must be on the
-        lake's file system; where that knows no hard links, or may not be written to, it is the
-        partition's own path.
+        lake's file system; where that knows no hard links, or may not be written to, and in object
+        storage, it is the partition's own path.
         """
         path = self.path(table, partition)
-        name = folder / path.relative_to(self.root)
+        if not (isinstance(path, Path) and isinstance(folder, Path)):
+            return path if path.exists() else None
+        name = folder / path.relative_to(str(self.root))
         while path.exists():
             try:
                 name.parent.mkdir(parents=True, exist_ok=True)
@@ -245,8 +224,11 @@ class Lake:
 
         For readers by pattern, who would meet partitions while they are replaced. Of hard links:
         it takes no space until partitions are replaced. ``folder`` must be on the lake's file
-        system; one that knows no hard links gets copies.
+        system; one that knows no hard links gets copies. In object storage nothing can be held, and
+        it is this lake itself.
         """
+        if not isinstance(self.root, Path):
+            return self
         for table in TABLES:
             for path in self.root.glob(_pattern(table)):
                 name = folder / path.relative_to(self.root)
@@ -260,12 +242,25 @@ class Lake:
     def files(self) -> Iterator[tuple[str, int, int]]:
         """Each partition's file: its place below the root, its bytes, when it was written (ns)."""
         for table in TABLES:
+            yield from self._files(table)
+
+    def _files(self, table: str) -> Iterator[tuple[str, int, int]]:
+        """Those of one table."""
+        if isinstance(self.root, Path):
             for path in self.root.glob(_pattern(table)):
                 found = path.stat()
                 yield str(path.relative_to(self.root)), found.st_size, found.st_mtime_ns
+        else:  # one listing of all: to go through the folders would ask for each
+            root = self.root.path
+            for place, told in self.root.fs.find(f"{root}/{table}", detail=True).items():
+                if fnmatchcase(place, f"{root}/{_pattern(table)}"):
+                    written = told["LastModified"].timestamp()
+                    yield place.removeprefix(f"{root}/"), told["size"], round(written * 1e9)
 
-    def _folder_of_links(self, connection: duckdb.DuckDBPyConnection) -> Path:
+    def _folder_of_links(self, connection: duckdb.DuckDBPyConnection) -> Folder:
         """A folder beside the lake that is gone when the connection is."""
+        if not isinstance(self.root, Path):
+            return self.root
         parent = self.root.with_name(f".{self.root.name}-in-use")
         folder = parent / uuid.uuid4().hex
         if parent.exists():  # what readers that were killed have left: no view lives for a week
@@ -283,11 +278,46 @@ class Lake:
         partition: Partition | None = None,
     ) -> dict[str, Any]:
         """What :meth:`publish` was told of the partition's origin."""
+        open_storage(connection, self.root)
         found = connection.execute(
             "select decode(value) from parquet_kv_metadata($path) where decode(key) = 'provenance'",
             {"path": str(self.require(table, partition))},
         ).fetchone()
         return json.loads(found[0]) if found else {}
+
+    def partitions(self, table: str) -> list[dict[str, str]]:
+        """All partitions of ``table`` that are there, from one listing.
+
+        For taking stock. A step reads those that it was told of.
+        """
+        places = (Path(place).parts[1:-1] for place, *_ in self._files(table))
+        return [dict(folder.split("=", 1) for folder in folders) for folders in places]
+
+    def provenances(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        table: str,
+        partitions: Iterable[Partition],
+    ) -> list[tuple[Partition, dict[str, Any]]]:
+        """:meth:`provenance` of ``partitions``, all of which are there, read together."""
+        open_storage(connection, self.root)
+        places = {str(self.path(table, p)): p for p in partitions}
+        if not places:
+            return []
+        # DuckDB reads one footer after the other: far away, many are asked for at a time
+        readers = 1 if isinstance(self.root, Path) else min(FOOTERS_AT_A_TIME, len(places))
+
+        def read(paths: list[str]) -> list[tuple[str, str]]:
+            with connection.cursor() as cursor:
+                return cursor.execute(
+                    "select file_name, decode(value) from parquet_kv_metadata($paths) "
+                    "where decode(key) = 'provenance'",
+                    {"paths": paths},
+                ).fetchall()
+
+        with ThreadPoolExecutor(readers) as pool:
+            found = pool.map(read, (list(places)[first::readers] for first in range(readers)))
+        return [(places[path], json.loads(told)) for part in found for path, told in part]
 
     def sha256(self, table: str, partition: Partition | None = None) -> str:
         """The SHA-256 of a partition's file, which is its data version."""
@@ -308,6 +338,7 @@ class Lake:
         it raises :class:`MissingPartition`. Where none is there, the view is empty but typed.
         """
         contract = TABLES[table]
+        open_storage(connection, self.root)
         folder = self._folder_of_links(connection)
         paths = []
         for partition in partitions:
@@ -324,8 +355,30 @@ class Lake:
         else:
             nulls = [c.name for c in contract.columns] + list(contract.partitions)
             source = "(select " + ", ".join(f'null as "{n}"' for n in nulls) + ") where false"
+        self._check_columns(connection, paths, contract)
         connection.execute(f"create or replace temp view {table} as select {columns} from {source}")
         return len(paths)
+
+    @staticmethod
+    def _check_columns(
+        connection: duckdb.DuckDBPyConnection, paths: list[Folder], contract: Table
+    ) -> None:
+        """Raise :class:`MissingPartition` where a file lacks a column; DuckDB sees the first."""
+        if not paths:
+            return
+        names = [column.name for column in contract.columns]
+        older = connection.execute(
+            "select file_name from parquet_schema($paths) where list_contains($names, name) "
+            "group by file_name having count(distinct name) < len($names) order by file_name",
+            {"paths": [str(path) for path in paths], "names": names},
+        ).fetchall()
+        if older:
+            place = " ".join(part for part in Path(older[0][0]).parent.parts if "=" in part)
+            raise MissingPartition(
+                f"{len(older)} of {len(paths)} partitions of {contract.name} (the first {place}) "
+                "lack a column that it has now, so they were made by an older version: "
+                f"materialise {contract.name} again"
+            )
 
     def publish(
         self,
@@ -338,7 +391,8 @@ class Lake:
         """Write the relation as the partition, in the relation's own order, in one move.
 
         The same relation gives the same bytes. Raises :class:`ContractBroken` where its columns
-        are not those of the table; the old partition then stays.
+        are not those of the table, and :class:`~crime_assets.storage.DiskFull` where there is no
+        room for it; the old partition then stays.
         """
         contract = TABLES[table]
         self._check_contract(connection, relation, contract)
@@ -375,8 +429,8 @@ def _pattern(table: str) -> str:
     return "/".join([table, *folders, "data.parquet"])
 
 
-def file_sha256(path: Path) -> tuple[str, int]:
+def file_sha256(path: Folder) -> tuple[str, int]:
     """The SHA-256 and the size in bytes of a file."""
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
+        digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]
         return digest.hexdigest(), file.tell()

@@ -33,6 +33,20 @@ SAME_MONTH = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name=
 """From a table by month and force to one by month: all forces of the month."""
 
 
+SAME_FORCE = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="force")
+"""From a table by force to one by month and force: the same force, in every month."""
+
+
+def months_of_force(months_back: int, months_ahead: int = 0) -> dg.MultiPartitionMapping:
+    """From months and forces to months and forces: :func:`window` of the same force."""
+    return dg.MultiPartitionMapping(
+        {
+            "month": dg.DimensionPartitionMapping("month", window(months_back, months_ahead)),
+            "force": dg.DimensionPartitionMapping("force", dg.IdentityPartitionMapping()),
+        }
+    )
+
+
 def window(months_back: int, months_ahead: int = 0) -> dg.TimeWindowPartitionMapping:
     """The month itself, the ``months_back`` before it and the ``months_ahead`` after it.
 
@@ -52,6 +66,8 @@ def partition_of(key: str | None, definition: dg.PartitionsDefinition | None) ->
             "month": multi.keys_by_dimension["month"],
             "force": multi.keys_by_dimension["force"],
         }
+    if isinstance(definition, dg.StaticPartitionsDefinition):
+        return {"force": str(key)}
     return {"month": str(key)}
 
 
@@ -59,9 +75,9 @@ def key_of(partition: Mapping[str, str]) -> str | None:
     """The partition key of hive columns; ``None`` for a table without partitions."""
     if not partition:
         return None
-    if "force" in partition:
+    if len(partition) == 2:
         return dg.MultiPartitionKey(dict(partition))
-    return partition["month"]
+    return partition.get("month") or partition["force"]
 
 
 def months_back(month: str, count: int) -> list[str]:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -32,13 +33,17 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 from dagster._core.storage.tags import BACKFILL_ID_TAG, get_multidimensional_partition_tag
 
 from crime_assets import DataError
+from crime_assets.alerts import alert_on_failure
 from crime_assets.lake import DuckDB, Published, code_version, sql
 from crime_assets.partitions import BACKFILL, partition_of
+from crime_assets.storage import explained
 from crime_assets.tables import TABLES, Table
 
 OWNER = "team:crime-assets"
 PROGRESS_S = 5.0
 """Seconds between two lines of progress in the log of a run over a range."""
+CANCEL_S = 0.2
+"""Seconds between two attempts to end what a cancelled run works on."""
 
 executor = dg.in_process_executor.configured(
     {"step_dependency_config": {"require_upstream_step_success": False}},
@@ -55,6 +60,10 @@ class AuditFailed(DataError):
         super().__init__(message)
         self.audit = audit
         self.metadata = metadata
+
+
+class NothingToPublish(DataError):
+    """There is nothing to make a partition of, and that is no failure: the log says why."""
 
 
 @dataclass
@@ -97,6 +106,7 @@ def asset_options(
         "code_version": version,
         "partitions_def": partitions_def,
         "backfill_policy": BACKFILL,
+        "hooks": {alert_on_failure},
         "metadata": {"row": row, **(metadata or {})},
         "check_specs": [
             dg.AssetCheckSpec(
@@ -212,12 +222,17 @@ def publish_each(
     publish: Callable[[duckdb.DuckDBPyConnection, dict[str, str]], Result],
     *,
     workers: int = 1,
+    cancel: Callable[[], None] | None = None,
 ) -> Iterator[dg.Output]:
     """Publish every partition of the run with ``publish(connection, partition)``.
 
     ``partition`` holds the hive columns; each gets a connection of its own to one database, and
     ``workers`` of them are worked on at a time. Yields the step's outputs when all were tried, so
-    that what follows runs; then raises :class:`dagster.Failure` if any partition failed.
+    that what follows runs; then raises :class:`dagster.Failure` if any partition failed, which one
+    that raised :class:`NothingToPublish` has not.
+
+    A run that is cancelled drops the partitions that wait, and ends when those that are worked on
+    have ended. ``cancel`` makes them: it is called until they have, for what starts meanwhile.
     """
     definition = context.assets_def.partitions_def
     keys: list[str | None] = list(context.partition_keys) if definition else [None]
@@ -236,21 +251,34 @@ def publish_each(
             try:
                 return publish(connection, partition_of(key, definition))
             except Exception as error:  # collected, and raised at the end
-                return error
+                return explained(error, engine.temp_directory)
             finally:
                 connection.close()
 
+        attempts: deque[Future[Result | Exception]] = deque()
         said = time.monotonic()
-        for done, (key, outcome) in enumerate(zip(keys, pool.map(attempt, keys), strict=True), 1):
-            if isinstance(outcome, Exception):
-                failed[key or context.asset_key.to_user_string()] = outcome
-                _log_failure(context, key, outcome)
-            else:
-                _log_materialization(context, key, outcome, tags)
-            if len(keys) > 1 and (time.monotonic() - said > PROGRESS_S or done == len(keys)):
-                said = time.monotonic()
-                name = context.asset_key.to_user_string()
-                context.log.info(f"{name}: {done} of {len(keys)} partitions, last {key}")
+        try:
+            attempts.extend(pool.submit(attempt, key) for key in keys)
+            for done, key in enumerate(keys, 1):
+                outcome = attempts[0].result()
+                attempts.popleft()  # results hold pictures; there may be thousands
+                if isinstance(outcome, NothingToPublish):
+                    context.log.info(f"{key or ''} not made: {outcome}")
+                elif isinstance(outcome, Exception):
+                    failed[key or context.asset_key.to_user_string()] = outcome
+                    _log_failure(context, key, outcome)
+                else:
+                    _log_materialization(context, key, outcome, tags)
+                if len(keys) > 1 and (time.monotonic() - said > PROGRESS_S or done == len(keys)):
+                    said = time.monotonic()
+                    name = context.asset_key.to_user_string()
+                    context.log.info(f"{name}: {done} of {len(keys)} partitions, last {key}")
+        except BaseException:  # an interrupt reaches this thread alone
+            pool.shutdown(wait=False, cancel_futures=True)
+            while cancel and not all(attempted.done() for attempted in attempts):
+                cancel()
+                time.sleep(CANCEL_S)
+            raise
     # The outputs let what follows run. The key marks them as recorded already; without it every
     # partition of the range would be recorded again, all with one version.
     yield dg.Output(None, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
@@ -351,6 +379,17 @@ def _provenance_tags(context: dg.AssetExecutionContext) -> dict[str, str]:
     if backfill := context.run.tags.get(BACKFILL_ID_TAG):
         tags[BACKFILL_ID_TAG] = backfill
     return tags
+
+
+def version_of_rows(connection: duckdb.DuckDBPyConnection, relation: str) -> str:
+    """A version of the rows of ``relation``, no two of which are the same, in whatever order.
+
+    For a table whose file changes although no row does: it says what it was counted under.
+    """
+    version = connection.execute(
+        f"select count(*) || '-' || hex(bit_xor(md5_number({relation}::varchar))) from {relation}"
+    ).fetchone()
+    return str(version[0]) if version and version[0] else "0"
 
 
 def total(connection: duckdb.DuckDBPyConnection, query: str, **parameters: object) -> int:

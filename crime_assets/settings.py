@@ -6,6 +6,7 @@ Each has a default that works. The reference page of the documentation is genera
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from crime_assets.register import CRIME_TYPES, FORCES, force_slugs
+from crime_assets.storage import Folder, NoStorage, object_folder, work_folder
 
 
 class SettingError(ValueError):
@@ -37,9 +39,34 @@ SETTINGS = (
         "or a folder of unpacked `YYYY-MM/YYYY-MM-<force>-street.csv`.",
     ),
     Setting(
+        "CRIME_API_URL",
+        "https://data.police.uk/api",
+        "The API of data.police.uk, which is asked what its latest month is.",
+    ),
+    Setting(
+        "CRIME_AUTOMATION",
+        "off",
+        "What a new deployment does by itself: `off`, nothing (each sensor and schedule can be "
+        "switched on in the UI); `sensors`, ask police.uk for releases and follow them; "
+        "`schedules`, look once a month instead. Both also make what follows, and keep order.",
+    ),
+    Setting(
+        "CRIME_RELEASE_INTERVAL_S",
+        "3600",
+        "Seconds between two questions of the release sensor; the others ask every half minute, "
+        "or as often as this if that is more often.",
+    ),
+    Setting(
+        "CRIME_ALERT_WEBHOOK",
+        "",
+        "An address that failures are posted to, as JSON with the field `text`, as "
+        "Slack takes it. Empty: they stand in the log alone.",
+    ),
+    Setting(
         "CRIME_DATA_DIR",
         "data",
-        "The folder that everything is written below: `raw/`, `lake/` and `crime.duckdb`.",
+        "The folder that everything is written below: `raw/`, `lake/`, `maps/` and `crime.duckdb`. "
+        "It may lie in S3-compatible storage, `s3://bucket/folder` (extra `s3`).",
     ),
     Setting(
         "CRIME_LSOA_BOUNDARIES",
@@ -109,10 +136,67 @@ SETTINGS = (
         "Its sequel, `MPS LSOA Level Crime (most recent 24 months)`, a CSV file.",
     ),
     Setting(
+        "CRIME_STREETS",
+        "openstreetmap",
+        "Streets: a GeoPackage, GeoParquet or GeoJSON file of lines (OS Open Roads, OpenStreetMap "
+        "ways, OSMnx edges); `{force}` in its name stands for a force. `openstreetmap`: what can "
+        "be driven on, fetched for each force with OSMnx (extra `osm`).",
+    ),
+    Setting(
+        "CRIME_STREET_LIMIT_M",
+        "100",
+        "Metres from a street beyond which a crime lies on none.",
+    ),
+    Setting(
+        "CRIME_TRAINER",
+        "local",
+        "Where neural networks are trained: `local`, a process on this machine, or `ray`, a job "
+        "on a Ray cluster (extra `ray`).",
+    ),
+    Setting(
+        "CRIME_RAY_ADDRESS",
+        "http://127.0.0.1:8265",
+        "The Ray cluster's dashboard, which takes jobs.",
+    ),
+    Setting(
+        "CRIME_TRAINER_GPUS",
+        "1",
+        "GPUs that Ray gives to each training; 0 for a cluster without, 0.5 to share one.",
+    ),
+    Setting(
+        "CRIME_TRAINER_JOBS",
+        "",
+        "Trainings of one run at a time. Empty: 1 on this machine, 8 on a Ray cluster.",
+    ),
+    Setting(
+        "CRIME_MAP_URL",
+        "http://127.0.0.1:8300",
+        "Where the folder `maps/` can be opened in a browser; the UI links there. `make map` and "
+        "`make dev` serve it at the default.",
+    ),
+    Setting(
+        "CRIME_BASEMAP",
+        "https://tile.openstreetmap.org/{z}/{x}/{y}.png",
+        "Tiles under the map, as pictures of 256 pixels, fetched by whoever looks at it; `none`: "
+        "the outlines of forces and LSOAs alone.",
+    ),
+    Setting(
+        "CRIME_BASEMAP_ATTRIBUTION",
+        "© OpenStreetMap contributors",
+        "The line by which the map names the source of the tiles.",
+    ),
+    Setting(
         "CRIME_MEMORY_LIMIT", "4GB", "The memory that DuckDB may use in one step, such as `4GB`."
     ),
     Setting("CRIME_THREADS", "", "The threads that DuckDB uses in one step. Empty: one a core."),
 )
+
+
+AUTOMATION = ("off", "sensors", "schedules")
+"""What starts by itself."""
+
+TRAINERS = {"local": 1, "ray": 8}
+"""Where networks are trained, and how many at a time unless CRIME_TRAINER_JOBS says."""
 
 
 @dataclass(frozen=True)
@@ -121,11 +205,16 @@ class Settings:
 
     ``forces`` are the slugs of the expected forces; ``scopes`` and ``weights`` are ``None``
     where the deployment names none, as is every path of a file that is not given; ``bivariate`` are
-    two crime types; ``threads`` is a count of at least one.
+    two crime types; ``threads`` and ``trainer_jobs`` are counts of at least one; ``street_limit_m``
+    is in metres.
     """
 
     archive_url: str
-    data_dir: Path
+    api_url: str
+    automation: str
+    release_interval_s: int
+    alert_webhook: str | None
+    data_dir: Folder
     lsoa_boundaries: str
     force_boundaries: str
     forces: tuple[str, ...]
@@ -137,34 +226,61 @@ class Settings:
     bivariate: tuple[str, str]
     mps_historical: str | None
     mps_recent: str | None
+    streets: str
+    street_limit_m: float
+    trainer: str
+    ray_address: str
+    trainer_gpus: float
+    trainer_jobs: int
+    map_url: str
+    basemap: str | None
+    basemap_attribution: str
     memory_limit: str
     threads: int
+
+    @property
+    def work_dir(self) -> Path:
+        """Where programs work that need real files: ``data_dir``, where it is on this machine."""
+        return work_folder(self.data_dir)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Read the settings from ``environment`` (default: that of the process).
 
         Raises :class:`SettingError` for a force that police.uk does not know, a list of forces
-        without any, a data folder that is no local path, a limit that is no amount of memory, or
+        without any, a data folder that cannot be one, a limit that is no amount of memory, or
         a count of threads that is not one.
         """
         given = os.environ if environment is None else environment
         value = {s.name: given.get(s.name, "").strip() or s.default for s in SETTINGS}
-        if "://" in value["CRIME_DATA_DIR"]:
-            raise SettingError(
-                f"CRIME_DATA_DIR is {value['CRIME_DATA_DIR']!r}; it must be a local folder"
-            )
-        if "=" in value["CRIME_DATA_DIR"]:
-            raise SettingError(
-                f"CRIME_DATA_DIR is {value['CRIME_DATA_DIR']!r}; a folder with an equals sign "
-                "would be taken for a partition of the lake"
-            )
         threads = value["CRIME_THREADS"] or str(os.cpu_count() or 1)
         if not threads.isdecimal() or int(threads) < 1:
             raise SettingError(f"CRIME_THREADS is {threads!r}; it must be a count, such as 2")
+        if value["CRIME_AUTOMATION"] not in AUTOMATION:
+            raise SettingError(
+                f"CRIME_AUTOMATION is {value['CRIME_AUTOMATION']!r}; it must be one of "
+                f"{', '.join(AUTOMATION)}"
+            )
+        interval = value["CRIME_RELEASE_INTERVAL_S"]
+        if not interval.isdecimal() or int(interval) < 1:
+            raise SettingError(
+                f"CRIME_RELEASE_INTERVAL_S is {interval!r}; it must be whole seconds, such as 3600"
+            )
+        trainer = value["CRIME_TRAINER"]
+        if trainer not in TRAINERS:
+            raise SettingError(
+                f"CRIME_TRAINER is {trainer!r}; it must be one of {', '.join(TRAINERS)}"
+            )
+        jobs = value["CRIME_TRAINER_JOBS"] or str(TRAINERS[trainer])
+        if not jobs.isdecimal() or int(jobs) < 1:
+            raise SettingError(f"CRIME_TRAINER_JOBS is {jobs!r}; it must be a count, such as 4")
         return cls(
             archive_url=value["CRIME_ARCHIVE_URL"],
-            data_dir=Path(value["CRIME_DATA_DIR"]).expanduser().absolute(),
+            api_url=value["CRIME_API_URL"].rstrip("/"),
+            automation=value["CRIME_AUTOMATION"],
+            release_interval_s=int(interval),
+            alert_webhook=value["CRIME_ALERT_WEBHOOK"] or None,
+            data_dir=_data_dir(value["CRIME_DATA_DIR"]),
             lsoa_boundaries=value["CRIME_LSOA_BOUNDARIES"],
             force_boundaries=value["CRIME_FORCE_BOUNDARIES"],
             forces=_expected_forces(value["CRIME_FORCES"]),
@@ -176,9 +292,33 @@ class Settings:
             lsoa_lookup=value["CRIME_LSOA_LOOKUP"] or None,
             lsoa_attributes=value["CRIME_LSOA_ATTRIBUTES"] or None,
             bivariate=_pair_of_types(value["CRIME_BIVARIATE"]),
+            streets=value["CRIME_STREETS"],
+            street_limit_m=_amount("CRIME_STREET_LIMIT_M", value, "metres above nought", above=0),
+            trainer=trainer,
+            ray_address=value["CRIME_RAY_ADDRESS"],
+            trainer_gpus=_amount("CRIME_TRAINER_GPUS", value, "a number of nought or more"),
+            trainer_jobs=int(jobs),
+            map_url=value["CRIME_MAP_URL"].rstrip("/"),
+            basemap=_basemap(value["CRIME_BASEMAP"]),
+            basemap_attribution=value["CRIME_BASEMAP_ATTRIBUTION"],
             memory_limit=_memory_limit(value["CRIME_MEMORY_LIMIT"]),
             threads=int(threads),
         )
+
+
+def _data_dir(text: str) -> Folder:
+    """A folder on this machine, or in object storage."""
+    if "=" in text:
+        raise SettingError(
+            f"CRIME_DATA_DIR is {text!r}; a folder with an equals sign would be taken for a "
+            "partition of the lake"
+        )
+    if "://" not in text:
+        return Path(text).expanduser().absolute()
+    try:
+        return object_folder(text)
+    except NoStorage as error:
+        raise SettingError(f"CRIME_DATA_DIR is {text!r}; {error}") from error
 
 
 def _expected_forces(text: str) -> tuple[str, ...]:
@@ -207,6 +347,31 @@ def _pair_of_types(text: str) -> tuple[str, str]:
             "comma"
         )
     return named[0], named[1]
+
+
+def _amount(
+    name: str, value: Mapping[str, str], words: str, above: float = -math.ulp(0.0)
+) -> float:
+    """A number above a limit."""
+    try:
+        amount = float(value[name])
+    except ValueError:
+        amount = math.nan
+    if not (above < amount < math.inf):
+        raise SettingError(f"{name} is {value[name]!r}; it must be {words}")
+    return amount
+
+
+def _basemap(text: str) -> str | None:
+    """A template of addresses of tiles, or ``None``."""
+    if text.lower() == "none":
+        return None
+    if missing := [part for part in ("{z}", "{x}", "{y}") if part not in text]:
+        raise SettingError(
+            f"CRIME_BASEMAP is {text!r}, without {', '.join(missing)}; it must be an address of "
+            "tiles, such as https://tile.openstreetmap.org/{z}/{x}/{y}.png, or none"
+        )
+    return text
 
 
 def _memory_limit(text: str) -> str:

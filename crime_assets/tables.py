@@ -86,6 +86,64 @@ REJECTED_CRIMES = _table(
     """,
 )
 
+ARCHIVE_INDEX = _table(
+    "archive_index",
+    "one force's file of one month in the archive of a release; nothing of it is downloaded",
+    "month",
+    """
+    crime_month  varchar  the month whose crimes the file holds; the partition is the release's
+    force  varchar  police.uk's slug
+    bytes  bigint  of the file, unpacked
+    packed_bytes  bigint  of the file in the archive
+    crc32  bigint  the file's checksum, as the archive's directory states it
+    """,
+)
+
+STREET_CRIME_ISSUES = _table(
+    "street_crime_issues",
+    "the crimes of one type in one issue of a force's file of a month, the first being 1",
+    "month force",
+    """
+    issue  integer  counts what this lake has read of the month: 1, then each file that differed
+    release  varchar  the archive that the file came from, such as 2025-12
+    sha256  varchar  of the file as published
+    published  boolean  whether there was a file; false: an archive held the month without it
+    crime_type  varchar  as published, or All crime
+    crimes  bigint  crimes of that type
+    """,
+)
+
+RELEASE_CHANGES = _table(
+    "release_changes",
+    "the crimes of one type in one force's file of one month that a release added or changed",
+    "month",
+    """
+    crime_month  varchar  the month whose crimes the file holds; the partition is the release's
+    force  varchar  police.uk's slug
+    crime_type  varchar  as published, or All crime
+    issue  integer  the file's issue in this lake that came with the release; more than one where \
+the release was issued anew
+    change  varchar  new (not read, or not published, before), revised, or withdrawn
+    release_before  varchar  the archive of the issue before; null: none
+    rows_before  bigint  crimes of the type in the issue before; null: none
+    rows_after  bigint  crimes of the type in this issue
+    """,
+)
+
+INVENTORY = _table(
+    "inventory",
+    "a partition of a table that is not as it should be, and why",
+    "",
+    """
+    name  varchar  the table or asset
+    month  varchar  its month; null where it has none
+    force  varchar  its force; null where it has none
+    state  varchar  failed (its last run did), missing, outdated (made of what has changed since) \
+or late (police.uk has published it, and this lake has not)
+    reason  varchar  what is known of the cause, and what to do
+    """,
+)
+
 COVERAGE = _table(
     "coverage",
     "one force in one month: whether it published, and what",
@@ -162,6 +220,7 @@ SNAP_COUNTS = _table(
     hex_id  integer  the cell in which the snap point lies
     longitude  double  degrees, WGS84
     latitude  double  degrees, WGS84
+    location  varchar  the place in words, such as "On or near Supermarket"
     crimes  integer  crimes
     """,
 )
@@ -334,6 +393,103 @@ them; none is nought",
     crimes  integer  crimes
     lines  integer  published lines they are summed from: 0 where there is none, 2 where the type \
 stands under two major categories or the area has two names
+    """,
+)
+
+STREET_SEGMENTS = _table(
+    "street_segments",
+    "one piece of a street between two junctions (or a dead end), of one force's network",
+    "force",
+    """
+    segment_id  varchar  the piece: the source's id of the street, and which piece of it
+    name  varchar  the street's name; null where it has none
+    kind  varchar  its class as the source calls it, such as residential; null where it says none
+    length_m  double  metres along it
+    geometry  geometry('EPSG:27700')  its line, British National Grid (GeoParquet)
+    """,
+)
+
+STREET_GRAPH = _table(
+    "street_graph",
+    "two segments of one force's network that share a junction; each pair once",
+    "force",
+    """
+    segment_id  varchar  the one, which comes first by its id
+    neighbour_id  varchar  the other
+    distance_m  double  metres from the middle of the one to the middle of the other, along them
+    weight  double  exp(-distance² / (2 · 750²)), 0 to 1: how much the one says of the other
+    """,
+)
+
+SEGMENT_COUNTS = _table(
+    "segment_counts",
+    "the crimes of one type on one street segment in one month; none is no row",
+    "month",
+    """
+    force  varchar  the force whose network it is, whichever force published the crimes
+    segment_id  varchar  the segment that is nearest to the points, by distance to its line
+    crime_type  varchar  as published
+    crimes  integer  crimes
+    distance_m  double  mean distance of the crimes from the segment
+    """,
+)
+
+SEGMENT_STEPS = _table(
+    "segment_steps",
+    "the crimes of one type on one segment in one step, nought included, and what went before",
+    "month force",
+    """
+    segment_id  varchar  the segment
+    crime_type  varchar  a type in use, or All crime
+    step  varchar  which step it is: the month
+    crimes  integer  crimes in the step
+    smoothed  double  crimes of the steps before it, exponentially smoothed: the last one counts \
+0.5, each one before it half of the next; nothing of the step itself
+    """,
+)
+
+GLDNET_TRIALS = _table(
+    "gldnet_trials",
+    "one trial of the search for the settings of GLDNet: what was tried, and how well it did",
+    "month force",
+    """
+    crime_type  varchar  what is forecast
+    trial  integer  0 is the first: the settings of the source
+    state  varchar  complete, or failed (its loss was no number)
+    value  double  mean share of the crimes of the validation steps that fell on a tenth of the \
+street length, taken in the better of two orders; null where it failed
+    best  boolean  it is the trial whose settings are taken
+    parameters  varchar  the settings, as JSON
+    """,
+)
+
+GLDNET = _table(
+    "gldnet",
+    "one epoch of the training of one GLDNet, a graph network that foretells crimes on segments",
+    "month force",
+    """
+    crime_type  varchar  what is forecast
+    epoch  integer  1 is the first
+    loss  double  of the training steps: the weighted squared error, or Poisson's loss, which may \
+be below nought; the settings in the metadata say which
+    validation_loss  double  the same of the validation steps
+    hit_rate  double  mean share of the crimes of the training steps that fell on a tenth of the \
+street length
+    validation_hit_rate  double  the same of the validation steps
+    kept  boolean  it is the epoch whose weights were kept
+    """,
+)
+
+GLDNET_FORECASTS = _table(
+    "gldnet_forecasts",
+    "one segment and how hot GLDNet says it will be in the step after the cut-off",
+    "month force",
+    """
+    segment_id  varchar  the segment
+    crime_type  varchar  what is forecast
+    step  varchar  month: how long a step is
+    score  double  higher is hotter; crimes per mean length where the loss of the model is Poisson's
+    trained_at  varchar  the cut-off of the model that was asked: this one, or an earlier one
     """,
 )
 

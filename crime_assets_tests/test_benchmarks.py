@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -9,7 +10,7 @@ import pytest
 
 pytest.importorskip("geopandas")
 
-from benchmarks import forecasting, hexes, ingest, loading, lsoa
+from benchmarks import forecasting, gldnet, hexes, ingest, loading, lsoa, maps, streets
 from benchmarks.__main__ import main, table_of
 from benchmarks.measuring import Figure, Run
 from benchmarks.nation import Nation, make_nation, the_nation
@@ -69,6 +70,7 @@ def test_what_is_there_is_not_made_again(nation: Nation):
     assert nation.lake.path("street_crimes", nation.files[0]).stat().st_mtime_ns == kept
 
 
+@pytest.mark.slow
 def test_ingest_and_hexes_are_measured(nation: Nation, folder: Path):
     run = a_run(folder, through_dagster=False)
     found = ingest.figures(run) + hexes.figures(run)
@@ -85,10 +87,33 @@ def test_areas_are_measured(nation: Nation, folder: Path):
     assert not nation.lake.has("lsoa_areas")  # other figures do not meet them
 
 
+def test_streets_are_measured(folder: Path):
+    found = streets.figures(a_run(folder, through_dagster=False))
+    assert all(figure.ours > 0 for figure in found)
+    assert sum(figure.ok is not None for figure in found) == 2  # what has a limit
+
+
+@pytest.mark.slow
+def test_gldnet_is_measured_against_full_matrices(folder: Path):
+    found = gldnet.figures(a_run(folder, through_dagster=False))
+    assert all(figure.ours > 0 for figure in found)
+    assert sum(figure.ok is not None for figure in found) == 3  # what has a limit
+
+
 def test_forecasts_are_measured(nation: Nation, folder: Path):
     found = forecasting.figures(a_run(folder, through_dagster=False))
     assert all(figure.ours > 0 for figure in found)
     assert sum(figure.ok is not None for figure in found) == 5  # what has a limit
+    assert table_of(found).row_count == len(found)
+
+
+@pytest.mark.slow
+def test_maps_are_measured(folder: Path):
+    run = replace(a_run(folder, through_dagster=False), share=0.05)  # with months enough for a map
+    found = maps.figures(run)
+    assert all(figure.ours > 0 for figure in found)
+    sees = not maps.what_is_missing()
+    assert sum(figure.ok is not None for figure in found) == (5 if sees else 1)  # what has a limit
     assert table_of(found).row_count == len(found)
 
 

@@ -24,12 +24,13 @@ from crime_assets.partitions import (
     months_x_forces,
     partition_of,
 )
-from crime_assets.quality.checks import models_of
+from crime_assets.quality.checks import CHECKED_WITH, models_of
 from crime_assets.settings import Settings
 from crime_assets.tables import TABLES
 
 HEAVY = (
-    "tensorflow", "great_expectations", "sklearn", "geopandas", "pandas", "scipy", "matplotlib",
+    "tensorflow", "keras", "ray", "dagster_ray", "optuna", "osmnx", "great_expectations",
+    "sklearn", "geopandas", "pandas", "scipy", "matplotlib",
 )  # fmt: skip
 
 
@@ -65,6 +66,7 @@ def test_the_assets_are_these(specs: Mapping[str, dg.AssetSpec]) -> None:
                 "leaderboard",
             ]
         ),
+        "gldnet": ["gldnet", "gldnet_forecasts", "gldnet_trials"],
         "hexes": [
             "hex_cells",
             "hex_counts",
@@ -78,7 +80,16 @@ def test_the_assets_are_these(specs: Mapping[str, dg.AssetSpec]) -> None:
         ],
         "london_study": ["london_study", "mps_lsoa_years"],
         "lsoa": ["lsoa_areas", "lsoa_counts", "lsoa_features", "lsoa_labels"],
-        "sources": ["coverage", "street_crimes", "street_crimes_csv"],
+        "maps": ["hotspot_map"],
+        "quality": ["inventory"],
+        "sources": [
+            "archive_index",
+            "coverage",
+            "release_changes",
+            "street_crimes",
+            "street_crimes_csv",
+        ],
+        "streets": ["segment_counts", "segment_steps", "street_graph", "street_segments"],
         "warehouse": ["warehouse"],
     }
 
@@ -96,7 +107,7 @@ def test_each_asset_explains_itself_in_the_ui(specs: Mapping[str, dg.AssetSpec])
 
 
 def test_each_table_has_its_columns_in_the_ui(specs: Mapping[str, dg.AssetSpec]) -> None:
-    for table in set(TABLES) - {"rejected_crimes"}:
+    for table in set(TABLES) - set(CHECKED_WITH):
         for name in names_of(table):
             schema = specs[name].metadata["dagster/column_schema"]
             columns = [column.name for column in schema.columns]
@@ -135,8 +146,8 @@ def test_each_asset_has_an_audit_and_each_table_expectations(definitions: dg.Def
     for key in definitions.resolve_asset_graph().asset_check_keys:
         checks.setdefault(key.asset_key.to_user_string(), set()).add(key.name)
     for name in definitions.resolve_asset_graph().get_all_asset_keys():
-        assert checks[name.to_user_string()] - {"expectations", "rejected_lines"}, name
-    for table in set(TABLES) - {"rejected_crimes"}:
+        assert checks[name.to_user_string()] - {"expectations", "rejected_lines", "issues"}, name
+    for table in set(TABLES) - set(CHECKED_WITH):
         for name in names_of(table):
             assert "expectations" in checks[name], name
     for table, audit in {
@@ -156,10 +167,12 @@ def test_checks_are_partitioned_as_their_assets(definitions: dg.Definitions) -> 
         assert graph.get(key).partitions_def == graph.get(key.asset_key).partitions_def, key
 
 
-def test_no_job_mixes_the_two_kinds_of_partitions(definitions: dg.Definitions) -> None:
+def test_no_job_mixes_kinds_of_partitions(definitions: dg.Definitions) -> None:
     jobs = {job.name: job for job in definitions.resolve_all_job_defs() if "ASSET" not in job.name}
     assert {name: job.partitions_def for name, job in jobs.items()} == {
+        "index_archive": months,
         "ingest": months_x_forces,
+        "list_changes": months,
         "study_area": None,
         "rank_hotspots": months,
         "count_lsoas": months,
@@ -167,11 +180,19 @@ def test_no_job_mixes_the_two_kinds_of_partitions(definitions: dg.Definitions) -
         "label_lsoas": months,
         "classify": months,
         "judge_classes": months,
+        "lay_streets": forces,
+        "count_segments": months,
+        "describe_segments": months_x_forces,
+        "search_gldnet": months_x_forces,
+        "train_gldnet": months_x_forces,
         "reproduce_london_study": None,
         "forecast": months,
         "evaluate": months,
         "compare": months,
+        "draw_map": months,
         "build_warehouse": None,
+        "take_inventory": None,
+        "clean_up": None,
     }
 
 
@@ -297,7 +318,7 @@ def upstream(definitions: dg.Definitions, asset: str, parent: str, month: str) -
 def test_a_forecast_is_made_from_36_months_and_never_from_a_later_one(
     definitions: dg.Definitions, model: str
 ) -> None:
-    for parent in ("hex_counts", "coverage"):
+    for parent in ("segment_counts",) if model == "gldnet" else ("hex_counts", "segment_counts"):
         found = upstream(definitions, f"forecasts/{model}", parent, "2024-12")
         assert found == months_back("2024-12", 36)
 
@@ -307,7 +328,7 @@ def test_an_evaluation_needs_the_year_after_the_cut_off_too(
     definitions: dg.Definitions, model: str
 ) -> None:
     assert max(ASK.horizons) == 12
-    for parent in ("hex_counts", "coverage"):
+    for parent in ("segment_counts",) if model == "gldnet" else ("hex_counts", "segment_counts"):
         found = upstream(definitions, f"evaluations/{model}", parent, "2023-12")
         assert found == [*months_back("2023-12", 36), *months_after("2023-12", 12)]
 
@@ -340,8 +361,26 @@ def test_a_leaderboard_rests_on_the_36_cut_offs_before_its_month(
         assert found == months_back("2025-05", 36)
 
 
+@pytest.mark.parametrize(
+    ("parent", "first", "last"),
+    [
+        ("hotspot_frequency", "2025-12", "2025-12"),
+        *((table, "2023-01", "2025-12") for table in ("hotspots", "hex_counts", "snap_counts")),
+        ("coverage", "2023-01", "2025-12"),
+        ("lsoa_labels", "2024-12", "2024-12"),
+        ("segment_counts", "2025-01", "2025-12"),
+        ("forecasts/rolling_mean_12", "2024-12", "2025-11"),
+    ],
+)
+def test_a_map_rests_on_36_months_and_on_what_was_foretold_of_them(
+    definitions: dg.Definitions, parent: str, first: str, last: str
+) -> None:
+    found = upstream(definitions, "hotspot_map", parent, "2025-12")
+    assert (found[0], found[-1]) == (first, last)
+
+
 def test_the_warehouse_follows_the_assets_of_every_table(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     parents = {k.to_user_string() for k in graph.get(dg.AssetKey("warehouse")).parent_keys}
-    tables = set(TABLES) - {"rejected_crimes"}
+    tables = set(TABLES) - set(CHECKED_WITH)
     assert parents == {name for table in tables for name in names_of(table)}

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+import json
 
 import duckdb
-import pytest
+
+from crime_assets_tests.conftest import Demo
 
 
-@pytest.mark.slow
-def test_the_demo_ends_with_a_table_a_map_and_where_they_are(tmp_path: Path) -> None:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("CRIME_", "DAGSTER"))}
-    finished = subprocess.run(
-        [sys.executable, "-m", "crime_assets.demo", str(tmp_path / "sample")],
-        capture_output=True,
-        text=True,
-        timeout=400,
-        env=environment | {"COLUMNS": "120"},
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr
-    assert "synthetic" in finished.stdout
-    assert "persistent" in finished.stdout
-    assert "emerging" in finished.stdout
-    assert str(tmp_path / "sample" / "lake") in finished.stdout
-    assert (tmp_path / "sample" / "hotspots.png").read_bytes()[:4] == b"\x89PNG"
-    with duckdb.connect(str(tmp_path / "sample" / "crime.duckdb"), read_only=True) as connection:
+def test_the_demo_ends_with_a_table_a_map_and_where_they_are(demo: Demo) -> None:
+    assert "synthetic" in demo.printed
+    assert "persistent" in demo.printed
+    assert "emerging" in demo.printed
+    assert str(demo.folder / "lake") in demo.printed
+    assert str(demo.folder / "maps" / "2025-12") in demo.printed
+    assert (demo.folder / "hotspots.png").read_bytes()[:4] == b"\x89PNG"
+    index = json.loads((demo.folder / "maps" / "2025-12" / "map.json").read_text())
+    assert len(index["rankings"]["study-area"]) == 45
+    assert "Made-up" in index["note"]
+    with duckdb.connect(str(demo.folder / "crime.duckdb"), read_only=True) as connection:
         scopes = connection.execute(
             "select distinct scope from hotspot_frequency where month = '2025-12' order by 1"
         ).fetchall()

@@ -294,6 +294,33 @@ def test_a_view_of_a_partition_that_is_not_there_says_how_to_make_it(
         lake.view(connection, "hex_cells")
 
 
+def test_a_partition_of_an_older_version_without_a_column_says_to_make_it_again(
+    lake: Lake, connection: duckdb.DuckDBPyConnection
+) -> None:
+    publish_counts(lake, connection, JANUARY, 1)
+    older = lake.path("hex_counts", JANUARY)
+    connection.execute(f"copy (select * exclude crimes from counts) to '{older}' (format parquet)")
+    with pytest.raises(
+        MissingPartition, match=r"1 of 1 partitions of hex_counts .* older version: materialise hex"
+    ):
+        lake.view(connection, "hex_counts", [JANUARY])
+    publish_counts(lake, connection, JANUARY, 1)
+    lake.view(connection, "hex_counts", [JANUARY])
+    assert connection.execute("select sum(crimes) from hex_counts").fetchone() == (3,)
+
+
+def test_an_older_partition_among_new_ones_is_named_whichever_comes_first(
+    lake: Lake, connection: duckdb.DuckDBPyConnection
+) -> None:
+    for month in (JANUARY, FEBRUARY):
+        publish_counts(lake, connection, month, 1)
+    older = lake.path("hex_counts", FEBRUARY)
+    connection.execute(f"copy (select * exclude crimes from counts) to '{older}' (format parquet)")
+    for order in ([JANUARY, FEBRUARY], [FEBRUARY, JANUARY]):
+        with pytest.raises(MissingPartition, match=r"month=2025-02.*materialise hex_counts again"):
+            lake.view(connection, "hex_counts", order)
+
+
 def test_a_view_may_leave_out_what_is_missing_and_is_typed_when_all_is(
     lake: Lake, connection: duckdb.DuckDBPyConnection
 ) -> None:

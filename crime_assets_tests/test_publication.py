@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Callable, Iterator
+from threading import Event
 from typing import Any
 
 import dagster as dg
@@ -23,12 +27,20 @@ from crime_assets.publication import (
     preview,
     publish_each,
 )
+from crime_assets.settings import Settings
+
+RESOURCES = {"settings": Settings.from_environment({})}
+"""What the hook on every asset asks for."""
 
 MONTHS = ("2025-01", "2025-02", "2025-03", "2025-04")
 
 
 def make_asset(
-    name: str, publish: Callable[[dict[str, str]], Result], version: str = "1", **options: Any
+    name: str,
+    publish: Callable[[dict[str, str]], Result],
+    version: str = "1",
+    cancel: Callable[[], None] | None = None,
+    **options: Any,
 ) -> dg.AssetsDefinition:
     @dg.asset(
         **asset_options(
@@ -46,7 +58,7 @@ def make_asset(
         def work(_: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
             return publish(partition)
 
-        yield from publish_each(context, DuckDB(threads=1), work, workers=2)
+        yield from publish_each(context, DuckDB(threads=1), work, workers=2, cancel=cancel)
 
     return asset
 
@@ -64,7 +76,7 @@ def bad_in_february(partition: dict[str, str]) -> Result:
 def run(
     instance: dg.DagsterInstance, *assets: dg.AssetsDefinition, span: tuple[str, str] | str
 ) -> dg.ExecuteInProcessResult:
-    definitions = dg.Definitions(assets=list(assets), executor=executor)
+    definitions = dg.Definitions(assets=list(assets), executor=executor, resources=RESOURCES)
     job = definitions.resolve_implicit_global_asset_job_def()
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     if isinstance(span, str):
@@ -144,7 +156,8 @@ def job_of_two() -> dg.JobDefinition:
     first = make_asset("a", upstream)
     assets = [first, make_asset("b", downstream, deps=[first])]
     job = dg.define_asset_job("both", selection="*")
-    return dg.Definitions(assets=assets, jobs=[job], executor=executor).resolve_job_def("both")
+    definitions = dg.Definitions(assets=assets, jobs=[job], executor=executor, resources=RESOURCES)
+    return definitions.resolve_job_def("both")
 
 
 def test_what_follows_runs_for_the_good_partitions(instance: dg.DagsterInstance) -> None:
@@ -175,6 +188,32 @@ def test_audits_are_recorded_by_partition(instance: dg.DagsterInstance) -> None:
         if record.event
     }
     assert outcomes == {m: m != "2025-02" for m in MONTHS}
+
+
+def test_a_cancelled_run_ends_what_it_works_on_and_drops_what_waits(
+    instance: dg.DagsterInstance,
+) -> None:
+    begun: list[str] = []
+    cancelled: list[float] = []
+    ended = Event()
+
+    def long(partition: dict[str, str]) -> Result:
+        begun.append(partition["month"])
+        if len(begun) == 2:  # both workers are busy; the signal goes to the main thread
+            os.kill(os.getpid(), signal.SIGINT)
+        assert ended.wait(timeout=10)
+        raise DataError("cancelled")
+
+    def cancel() -> None:
+        cancelled.append(time.monotonic())
+        if len(cancelled) == 2:  # at first it was not there yet
+            ended.set()
+
+    result = run(instance, make_asset("a", long, cancel=cancel), span=(MONTHS[0], MONTHS[-1]))
+    assert not result.success
+    assert begun == [*MONTHS[:2]]
+    assert len(cancelled) in (2, 3)
+    assert not versions(instance, "a")
 
 
 def test_an_error_of_the_code_shows_its_kind(
@@ -208,7 +247,8 @@ def test_the_ui_shows_as_stale_what_a_revision_or_new_code_makes_stale(
     assert run(instance, first, second, span=("2025-01", "2025-02")).success
 
     def status(*assets: dg.AssetsDefinition, month: str) -> StaleStatus:
-        graph = dg.Definitions(assets=list(assets)).resolve_asset_graph()
+        definitions = dg.Definitions(assets=list(assets), resources=RESOURCES)
+        graph = definitions.resolve_asset_graph()
         resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
         return resolver.get_status(dg.AssetKey("b"), month)
 

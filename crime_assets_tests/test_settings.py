@@ -29,6 +29,9 @@ def test_without_any_setting_a_deployment_works_on_all_forces_and_the_website(
     assert "northern-ireland" not in settings.forces  # outside the grid
     assert settings.scopes is None
     assert settings.weights is None
+    assert settings.map_url == "http://127.0.0.1:8300"
+    assert settings.basemap == "https://tile.openstreetmap.org/{z}/{x}/{y}.png"
+    assert settings.basemap_attribution == "© OpenStreetMap contributors"
     assert settings.memory_limit == "4GB"
     assert settings.threads >= 1
 
@@ -73,7 +76,7 @@ def test_the_data_folder_is_absolute_and_may_be_in_the_home_folder(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
     def folder(text: str) -> Path:
-        return Settings.from_environment({"CRIME_DATA_DIR": text}).data_dir
+        return Settings.from_environment({"CRIME_DATA_DIR": text}).work_dir
 
     assert folder("lake of ours") == tmp_path / "lake of ours"
     assert folder("~/crime") == tmp_path / "home" / "crime"
@@ -83,7 +86,7 @@ def test_the_data_folder_is_absolute_and_may_be_in_the_home_folder(
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("CRIME_DATA_DIR", "s3://bucket/lake", r"'s3://bucket/lake'; it must be a local folder"),
+        ("CRIME_DATA_DIR", "gs://bucket/x", r"'gs://bucket/x'; it must be a local folder, or s3:"),
         ("CRIME_DATA_DIR", "/data/month=1/x", r"'/data/month=1/x'; a folder with an equals sign"),
         ("CRIME_THREADS", "0", r"CRIME_THREADS is '0'; it must be a count, such as 2"),
         ("CRIME_THREADS", "-2", r"CRIME_THREADS is '-2'"),
@@ -94,6 +97,8 @@ def test_the_data_folder_is_absolute_and_may_be_in_the_home_folder(
         ("CRIME_MEMORY_LIMIT", "4", r"CRIME_MEMORY_LIMIT is '4'"),
         ("CRIME_MEMORY_LIMIT", "0GB", r"CRIME_MEMORY_LIMIT is '0GB'"),
         ("CRIME_MEMORY_LIMIT", "-1GB", r"CRIME_MEMORY_LIMIT is '-1GB'"),
+        ("CRIME_BASEMAP", "https://tiles.example.org", r"without \{z\}, \{x\}, \{y\}; it must be"),
+        ("CRIME_BASEMAP", "/{z}/{y}.png", r"CRIME_BASEMAP is '/\{z\}/\{y\}\.png', without \{x\};"),
         ("CRIME_FORCES", "kent,kentt", r"CRIME_FORCES names kentt, .* it publishes avon-and-some"),
         ("CRIME_FORCES", "Kent", r"CRIME_FORCES names Kent, which police\.uk does not publish"),
         ("CRIME_FORCES", " , ,", r"CRIME_FORCES is ', ,'; it names no force"),
@@ -104,6 +109,23 @@ def test_a_wrong_setting_is_an_error_that_says_which_and_what_it_may_be(
 ) -> None:
     with pytest.raises(SettingError, match=message):
         Settings.from_environment({name: value})
+
+
+@pytest.mark.parametrize("word", ["none", "None", " NONE "])
+def test_the_map_may_have_no_base_map(word: str) -> None:
+    assert Settings.from_environment({"CRIME_BASEMAP": word}).basemap is None
+
+
+def test_the_base_map_may_be_ones_own() -> None:
+    given = {
+        "CRIME_MAP_URL": "https://example.org/maps//",
+        "CRIME_BASEMAP": "/tiles/{z}/{x}/{y}@2x.webp",
+        "CRIME_BASEMAP_ATTRIBUTION": "© Us",
+    }
+    settings = Settings.from_environment(given)
+    assert settings.map_url == "https://example.org/maps"
+    assert settings.basemap == "/tiles/{z}/{x}/{y}@2x.webp"
+    assert settings.basemap_attribution == "© Us"
 
 
 @pytest.mark.parametrize("limit", ["512MB", "4 GiB", "1.5GB", "2gb"])

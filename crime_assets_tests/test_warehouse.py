@@ -55,6 +55,7 @@ def test_an_analyst_finds_the_hottest_cell_of_the_city_of_london(real_lake: Real
     assert share == pytest.approx(by_point[0][0] / crimes)
 
 
+@pytest.mark.slow
 def test_the_warehouse_keeps_the_partitions_it_was_built_on(tmp_path: Path) -> None:
     settings = Settings.from_environment({"CRIME_DATA_DIR": str(tmp_path)})
     lake = Lake(tmp_path / "lake")

@@ -18,18 +18,19 @@ import dagster as dg
 import crime_assets
 from crime_assets.definitions import build_definitions
 from crime_assets.quality import runner
-from crime_assets.quality.checks import models_of
+from crime_assets.quality.checks import CHECKED_WITH, models_of
 from crime_assets.register import CRIME_TYPES, CRIME_TYPES_CSV, FORCES, FORCES_CSV, Force
 from crime_assets.settings import SETTINGS, Settings
 from crime_assets.tables import TABLES, Table
 
 ROOT = Path(__file__).parents[1]
-PUBLISHED_WITH = {"rejected_crimes": "street_crimes"}
+PUBLISHED_WITH = {table: asset for table, (asset, _) in CHECKED_WITH.items()}
 """Tables that another table's asset publishes."""
 
 PARTITIONS = {
     ("month", "force"): "month and force: `kent|2025-09`",
     ("month",): "month: `2025-09`",
+    ("force",): "force: `kent`",
     ("month", "model", "unit"): "month: `2025-09`; a file a kind of unit, an asset a model",
     ("month", "model"): "month: `2025-09`; an asset a model",
     (): "none",
@@ -187,8 +188,9 @@ def assets_page() -> str:
     text = [
         "# Assets, checks and jobs",
         "Made from `build_definitions()`. The description of an asset is what the Dagster UI "
-        "shows. Checks named `expectations` and `rejected_lines` judge a profile after the fact "
-        "([expectations](expectations.md)); all others are audits: where one is broken, nothing is "
+        "shows. Checks named `expectations`, `rejected_lines` and `issues` judge a profile after "
+        "the fact ([expectations](expectations.md)), those of `inventory` what it found; all "
+        "others are audits: where one is broken, nothing is "
         "published and the old partition stays.",
         "## Jobs",
         markdown_table(
@@ -233,8 +235,8 @@ def assets_page() -> str:
 def _flow(group: str) -> tuple[int, str]:
     """The order in which data flows through the groups; the warehouse looks at all of them."""
     known = (
-        *("sources", "hexes", "lsoa", "streets", "cities", "forecasting", "classification"),
-        *("london_study", "maps"),
+        *("sources", "hexes", "lsoa", "streets", "gldnet", "cities", "forecasting"),
+        *("classification", "london_study", "maps"),
     )
     return (known.index(group) if group in known else len(known), group)
 
@@ -249,6 +251,8 @@ def _partitions(node: object) -> str:
         return "none"
     if isinstance(definition, dg.MultiPartitionsDefinition):
         return PARTITIONS["month", "force"]
+    if isinstance(definition, dg.StaticPartitionsDefinition):
+        return PARTITIONS["force",]
     return PARTITIONS["month",]
 
 
@@ -267,6 +271,20 @@ def _reach(mapping: object, node: object, parent: object) -> str:
     if isinstance(mapping, dg.TimeWindowPartitionMapping) and mapping.start_offset:
         ahead = f", and up to {mapping.end_offset} after it" if mapping.end_offset else ""
         return f"the {1 - mapping.start_offset} months that end with this one{ahead}"
+    if isinstance(mapping, dg.MultiPartitionMapping):
+        (of_months,) = (
+            m.partition_mapping
+            for m in mapping.downstream_mappings_by_upstream_dimension.values()
+            if isinstance(m.partition_mapping, dg.TimeWindowPartitionMapping)
+        )
+        start = of_months.start_offset
+        force = (
+            "of the force" if "force" in getattr(of_parent, "partition_dimension_names", ()) else ""
+        )
+        return f"the {1 - start} months {force} that end with this one".replace("  ", " ")
+    if isinstance(of_parent, dg.StaticPartitionsDefinition):
+        same = isinstance(mapping, dg.MultiToSingleDimensionPartitionMapping)
+        return "the same force" if same or of_parent == of_node else "all forces that are there"
     if isinstance(mapping, dg.MultiToSingleDimensionPartitionMapping):
         return "all forces of the month"
     return "the same partition"

@@ -7,10 +7,23 @@ from __future__ import annotations
 
 import dagster as dg
 
+index_archive = dg.define_asset_job(
+    "index_archive",
+    selection=dg.AssetSelection.assets("archive_index"),
+    description="Read the directory of the archive of a release: which files it holds, and their "
+    "checksums.",
+)
+
 ingest = dg.define_asset_job(
     "ingest",
     selection=dg.AssetSelection.assets("street_crimes_csv", "street_crimes"),
     description="Fetch and read the street crimes of months and forces.",
+)
+
+list_changes = dg.define_asset_job(
+    "list_changes",
+    selection=dg.AssetSelection.assets("release_changes"),
+    description="Say what a release changed.",
 )
 
 study_area = dg.define_asset_job(
@@ -65,6 +78,37 @@ judge_classes = dg.define_asset_job(
     description="Judge the classes of cut-offs by what then happened.",
 )
 
+lay_streets = dg.define_asset_job(
+    "lay_streets",
+    selection=dg.AssetSelection.assets("street_segments", "street_graph"),
+    description="Split the streets of forces into segments, and say which of them meet (once, and "
+    "when streets change).",
+)
+
+count_segments = dg.define_asset_job(
+    "count_segments",
+    selection=dg.AssetSelection.assets("segment_counts"),
+    description="Count the crimes of months on street segments.",
+)
+
+describe_segments = dg.define_asset_job(
+    "describe_segments",
+    selection=dg.AssetSelection.assets("segment_steps"),
+    description="Lay out the months of a force's segments for networks to learn from.",
+)
+
+search_gldnet = dg.define_asset_job(
+    "search_gldnet",
+    selection=dg.AssetSelection.assets("gldnet_trials"),
+    description="Search for the settings of GLDNet for a force (once a year, say).",
+)
+
+train_gldnet = dg.define_asset_job(
+    "train_gldnet",
+    selection=dg.AssetSelection.assets("gldnet", "gldnet_forecasts"),
+    description="Train GLDNet for forces, and ask it for the month after the cut-off.",
+)
+
 forecast = dg.define_asset_job(
     "forecast",
     selection=dg.AssetSelection.key_prefixes("forecasts"),
@@ -89,14 +133,28 @@ reproduce_london_study = dg.define_asset_job(
     description="Reproduce the London study of 2011 to 2024, from files that you download.",
 )
 
+draw_map = dg.define_asset_job(
+    "draw_map",
+    selection=dg.AssetSelection.assets("hotspot_map"),
+    description="Publish the map of months: a site of static files.",
+)
+
 build_warehouse = dg.define_asset_job(
     "build_warehouse",
     selection=dg.AssetSelection.assets("warehouse"),
     description="Build the analysts' database over the lake.",
 )
 
+take_inventory = dg.define_asset_job(
+    "take_inventory",
+    selection=dg.AssetSelection.assets("inventory"),
+    description="List what is not as it should be: failed, missing, outdated, late.",
+)
+
 jobs = [
+    index_archive,
     ingest,
+    list_changes,
     study_area,
     rank_hotspots,
     count_lsoas,
@@ -104,9 +162,16 @@ jobs = [
     label_lsoas,
     classify,
     judge_classes,
+    lay_streets,
+    count_segments,
+    describe_segments,
+    search_gldnet,
+    train_gldnet,
     forecast,
     evaluate,
     compare,
     reproduce_london_study,
+    draw_map,
     build_warehouse,
+    take_inventory,
 ]

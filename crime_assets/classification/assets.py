@@ -7,7 +7,6 @@ One asset a model, as for forecasts, so that a model is added, run and read abou
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -36,7 +35,7 @@ from crime_assets.classification.predicting import (
 from crime_assets.classification.report import Result as Judged
 from crime_assets.forecasting.report import place_title
 from crime_assets.hexes.pictures import as_markdown, png, png_as_markdown
-from crime_assets.lake import DuckDB, Lake, atomic, create, sql
+from crime_assets.lake import DuckDB, Lake, create, sql
 from crime_assets.lsoa import labels, moran
 from crime_assets.lsoa.assets import lsoa_areas, lsoa_features, lsoa_labels
 from crime_assets.lsoa.labels import LABELS
@@ -56,6 +55,7 @@ from crime_assets.publication import (
     table_metadata,
 )
 from crime_assets.settings import Settings
+from crime_assets.storage import Folder, atomic
 from crime_assets.tables import LSOA_EVALUATIONS, LSOA_FEATURES, LSOA_LABELS, LSOA_PREDICTIONS
 
 if TYPE_CHECKING:
@@ -452,7 +452,7 @@ def _pictures(
     scope: str,
     pair: tuple[str, str],
     month: str,
-    folder: Path,
+    folder: Folder,
 ) -> dict[str, Any]:
     """What the UI shows of the split in time: confusion, curves, and the maps of what was said."""
     shown: dict[str, Any] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -13,9 +12,10 @@ from crime_assets.classification.model_card import model_card
 from crime_assets.classification.predicting import Explained
 from crime_assets.classification.report import Result
 from crime_assets.forecasting.model_card import Card
-from crime_assets.lake import atomic, create
+from crime_assets.lake import create
 from crime_assets.models import classifiers
 from crime_assets.models.classifiers import CLASSIFIERS
+from crime_assets.storage import Folder, atomic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,14 +26,14 @@ _KINDS = {"force": "police force", "deprivation": "fifth of deprivation"}
 IMPORTANCES = "importances.csv"
 
 
-def folder(data_dir: Path, month: str, model: str) -> Path:
+def folder(data_dir: Folder, month: str, model: str) -> Folder:
     """``classifiers/<month>/<model>`` in the data folder."""
     return data_dir / "classifiers" / month / model
 
 
 def write_predictions(
-    connection: duckdb.DuckDBPyConnection, folder: Path, scope: str
-) -> list[Path]:
+    connection: duckdb.DuckDBPyConnection, folder: Folder, scope: str
+) -> list[Folder]:
     """The areas of ``scope`` with their classes, as CSV and as GeoPackage (EPSG:27700).
 
     Needs ``lsoa_predictions`` of one cut-off and model, and ``lsoa_areas``.
@@ -56,8 +56,8 @@ def write_predictions(
 
 
 def write_models(
-    explained: Sequence[Explained], folder: Path, model: str, provenance: Mapping[str, object]
-) -> list[Path]:
+    explained: Sequence[Explained], folder: Folder, model: str, provenance: Mapping[str, object]
+) -> list[Folder]:
     """Each fitted model with skops, what its features were worth as one CSV, and the model card.
 
     The card has no figures yet: they follow when the classes are judged.
@@ -102,7 +102,7 @@ def charts_of(result: Result) -> dict[str, Figure]:
 
 
 def write_judged(
-    folder: Path,
+    folder: Folder,
     model: str,
     results: Sequence[Result],
     evaluations: pd.DataFrame,
@@ -112,7 +112,7 @@ def write_judged(
     groups: Mapping[str, Mapping[str, str]],
     moran: Sequence[Mapping[str, Any]],
     provenance: Mapping[str, object],
-) -> list[Path]:
+) -> list[Folder]:
     """The report and the model card, of the ``results`` of ``scope``, as pages that stand alone.
 
     ``results`` are of the model and of last year's class; importances are read from the file beside
@@ -123,7 +123,8 @@ def write_judged(
     of_scope = [result for result in results if result.scope == scope]
     importances = {}
     if (folder / IMPORTANCES).exists():
-        table = pd.read_csv(folder / IMPORTANCES)
+        with (folder / IMPORTANCES).open() as file:
+            table = pd.read_csv(file)
         importances = {(scope, str(label)): rows for label, rows in table.groupby("label")}
     page = report.report(
         of_scope,
@@ -141,7 +142,7 @@ def write_judged(
     return [folder / "report.html", *write_card(folder, card)]
 
 
-def write_card(folder: Path, card: Card) -> list[Path]:
+def write_card(folder: Folder, card: Card) -> list[Folder]:
     """The model card as a page and as Markdown."""
     texts = {"model_card.html": card.html(), "model_card.md": card.markdown()}
     for name, text in texts.items():

@@ -22,7 +22,6 @@ from crime_assets.forecasting.backtest import (
     COLUMNS,
     Ask,
     Lists,
-    NoForecast,
     compare_lists,
     forecast,
     judge_cut_off,
@@ -39,15 +38,27 @@ from crime_assets.forecasting.cells import (
     too_short,
 )
 from crime_assets.forecasting.counts import Counts
-from crime_assets.forecasting.forecaster import Forecaster
+from crime_assets.forecasting.forecaster import Forecaster, NoForecast
 from crime_assets.forecasting.forecasters import FORECASTERS
+from crime_assets.forecasting.forecasters.gldnet import Gldnet
 from crime_assets.forecasting.leaderboard import HEADLINE, LEADERBOARD_METRICS
+from crime_assets.forecasting.segments import (
+    LEAST_SEGMENTS,
+    forces_with_streets,
+    gldnet_scores,
+    segment_presence,
+    segment_series,
+    segment_units,
+    stale_counts,
+)
+from crime_assets.forecasting.segments import STATEMENTS as OF_SEGMENTS
 from crime_assets.hexes.assets import hex_cells, hex_counts, scope_cells, scopes, view_covered
 from crime_assets.lake import DuckDB, Lake, MissingPartition, Published, create, sql
 from crime_assets.lsoa.assets import lsoa_areas, lsoa_counts
 from crime_assets.lsoa.history import LEAST_AREAS
-from crime_assets.partitions import months, months_after, months_back, window
+from crime_assets.partitions import SAME_MONTH, months, months_after, months_back, window
 from crime_assets.publication import (
+    NothingToPublish,
     Result,
     audit,
     markdown_table,
@@ -56,17 +67,21 @@ from crime_assets.publication import (
     table_asset,
     table_metadata,
 )
-from crime_assets.register import ALL_CRIME
+from crime_assets.register import ALL_CRIME, FORCES
 from crime_assets.settings import Settings
 from crime_assets.sources.assets import coverage
+from crime_assets.storage import Folder
+from crime_assets.streets.assets import segment_counts, street_graph, street_segments
 from crime_assets.tables import (
     COVERAGE,
     EVALUATIONS,
     FORECASTS,
+    GLDNET_FORECASTS,
     HEX_COUNTS,
     LEADERBOARD,
     LSOA_AREAS,
     LSOA_COUNTS,
+    SEGMENT_COUNTS,
     Table,
 )
 
@@ -111,19 +126,25 @@ def _hex_areas(
         yield area, series.counts(cells, area.history[0], (*area.history, *area.outcome)[-1])
 
 
+def _counted(lake: Lake, table: Table, month: str) -> tuple[list[str], list[str]]:
+    """The months in a row up to ``month`` that the lake holds of a table, and those after it."""
+
+    def is_there(month: str) -> bool:
+        return lake.has(table.name, {"month": month})
+
+    before = in_a_row(months_back(month, ASK.most_months)[::-1], is_there)[::-1]
+    return before, in_a_row(months_after(month, AHEAD), is_there)
+
+
 def _lsoa_areas(
     connection: duckdb.DuckDBPyConnection, lake: Lake, month: str, judged: bool
 ) -> StudyAreas:
     """The same of LSOAs: the nation and the forces, of so many areas as LSOAs are described in."""
-
-    def counted(month: str) -> bool:
-        return lake.has(LSOA_COUNTS.name, {"month": month})
-
-    there = in_a_row(months_back(month, ASK.most_months)[::-1], counted)[::-1]
+    there, after = _counted(lake, LSOA_COUNTS, month)
     if len(there) < ASK.least_months:  # before the areas are read, which takes longest
         yield StudyArea("every scope", reason=too_short(there, month, ASK)), None
         return
-    there += in_a_row(months_after(month, AHEAD), counted) if judged else []
+    there += after if judged else []
     lake.view(connection, LSOA_AREAS.name)
     lake.view(connection, LSOA_COUNTS.name, [{"month": m} for m in there])
     areas = Areas.read(connection)
@@ -142,6 +163,36 @@ def _lsoa_areas(
             yield area, series.counts(areas.units(inside), area.history[0], last, ids)
 
 
+def _segment_areas(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, month: str, judged: bool
+) -> StudyAreas:
+    """The same of street segments: each force whose network is in the lake, one after the other."""
+    there, after = _counted(lake, SEGMENT_COUNTS, month)
+    forces = forces_with_streets(lake)
+    if len(there) < ASK.least_months or not forces:
+        reason = too_short(there, month, ASK) if forces else "no street_segments are in the lake"
+        yield StudyArea("every scope", reason=reason), None
+        return
+    there += after if judged else []
+    lake.view(connection, SEGMENT_COUNTS.name, [{"month": m} for m in there])
+    presence = segment_presence(connection, lake, there, forces)
+    scopes = [(force, (force,)) for force in forces]
+    for area in study_areas(scopes, presence, month, there, ASK, judged=judged):
+        if area.reason:
+            yield area, None
+            continue
+        known = (*area.history, *area.outcome)
+        if stale := stale_counts(connection, lake, known, area.scope):
+            yield StudyArea(area.scope, reason=stale), None
+            continue
+        units = segment_units(connection, lake, area.scope)
+        if len(units) < LEAST_SEGMENTS:
+            few = f"{len(units)} segments, of the {LEAST_SEGMENTS} that are needed"
+            yield StudyArea(area.scope, reason=few), None
+        else:
+            yield area, segment_series(connection, known, units)
+
+
 @dataclass(frozen=True)
 class UnitKind:
     """What a kind of units is counted in, what people call them, and what reads study areas."""
@@ -154,19 +205,37 @@ class UnitKind:
 UNITS: Mapping[str, UnitKind] = {
     "hex": UnitKind(HEX_COUNTS, "cells", _hex_areas),
     "lsoa": UnitKind(LSOA_COUNTS, "LSOAs", _lsoa_areas),
+    "segment": UnitKind(SEGMENT_COUNTS, "street segments", _segment_areas),
 }
 """The kinds of units that are forecast, where the lake has their counts of the cut-off month."""
 
 
-def _unit_deps(ahead: int) -> list[dg.AssetDep]:
+def _units_of(forecaster: Forecaster) -> Mapping[str, UnitKind]:
+    """The kinds of units that a forecaster is asked of: all, but that GLDNet is for streets."""
+    if isinstance(forecaster, Gldnet):
+        return {"segment": UNITS["segment"]}
+    return UNITS
+
+
+def _deps(forecaster: Forecaster, ahead: int) -> list[dg.AssetDep]:
     """What forecasts are made from, and judged by: counts to the cut-off and so many months on."""
+    counted = window(BACK, ahead)
+    every_force = dg.AllPartitionMapping()
+    streets = [
+        dg.AssetDep(segment_counts, partition_mapping=counted),
+        dg.AssetDep(street_segments, partition_mapping=every_force),
+        dg.AssetDep(street_graph, partition_mapping=every_force),
+    ]
+    if isinstance(forecaster, Gldnet):
+        return [*streets, dg.AssetDep(GLDNET_FORECASTS.name, partition_mapping=SAME_MONTH)]
     return [
-        dg.AssetDep(hex_counts, partition_mapping=window(BACK, ahead)),
-        dg.AssetDep(coverage, partition_mapping=window(BACK, ahead)),
+        *streets,
+        dg.AssetDep(hex_counts, partition_mapping=counted),
+        dg.AssetDep(coverage, partition_mapping=counted),
         dg.AssetDep(scopes),
         dg.AssetDep(scope_cells),
         dg.AssetDep(hex_cells),
-        dg.AssetDep(lsoa_counts, partition_mapping=window(BACK, ahead)),
+        dg.AssetDep(lsoa_counts, partition_mapping=counted),
         dg.AssetDep(lsoa_areas),
     ]
 
@@ -180,10 +249,10 @@ def _forecasts(model: str, forecaster: Forecaster) -> dg.AssetsDefinition:
             FORECASTS,
             part=model,
             group=GROUP,
-            statements=["forecasting/forecasts", *STATEMENTS],
+            statements=["forecasting/forecasts", *STATEMENTS, *OF_SEGMENTS],
             constants=(forecaster, ASK, _code(forecaster)),
             partitions_def=months,
-            deps=_unit_deps(0),
+            deps=_deps(forecaster, 0),
             audits={
                 "rankings_are_whole": "Each ranking has ranks 1 to n, each unit once, and finite "
                 "scores that fall with the rank."
@@ -192,9 +261,8 @@ def _forecasts(model: str, forecaster: Forecaster) -> dg.AssetsDefinition:
                 "A unit and how hot the model says it will be in the next 1, 3 and 12 months.",
                 model,
                 forecaster,
-                "From `hex_counts` and `lsoa_counts`, whichever is there, of the 24 to 36 months "
-                "up to the cut-off, for each scope and crime type. Kept are the hottest 1 % of "
-                "the cells or LSOAs, at least a hundred.",
+                f"From {_counts_of(forecaster)} of the 24 to 36 months up to the cut-off, for each "
+                "scope and crime type. Kept are the hottest 1 % of the units, at least a hundred.",
             ),
         )
     )
@@ -205,13 +273,16 @@ def _forecasts(model: str, forecaster: Forecaster) -> dg.AssetsDefinition:
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[dg.Output]:
         def publish(connection: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
-            def rows(unit: str, area: StudyArea, counts: Counts) -> Columns:
-                return forecast(
-                    forecaster, counts, area.crime_types, _asked(area), settings.threads
-                )
+            month = partition["month"]
+            _has_something_to_say(forecaster, lake, month)
 
+            def rows(unit: str, area: StudyArea, counts: Counts) -> Columns:
+                able = _told(forecaster, connection, lake, month, area, counts)
+                return forecast(able, counts, area.crime_types, _asked(area), settings.threads)
+
+            kinds = _units_of(forecaster)
             return _publish(
-                connection, lake, FORECASTS, partition, model, rows, "rankings_are_whole"
+                connection, lake, kinds, FORECASTS, partition, model, rows, "rankings_are_whole"
             )
 
         yield from publish_each(context, engine, publish)
@@ -225,7 +296,10 @@ def _code(forecaster: Forecaster, *further: str) -> str:
     Constants beside a class are no part of its ``repr``.
     """
     here = Path(__file__).parent
-    names = ("counts.py", "cells.py", "areas.py", "backtest.py", "forecasters/past.py", *further)
+    names = (
+        "counts.py", "cells.py", "areas.py", "segments.py", "backtest.py", "forecasters/past.py",
+        *further,
+    )  # fmt: skip
     own = inspect.getsourcefile(type(forecaster)) or ""
     files = [Path(own), *(here / name for name in names)]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
@@ -240,6 +314,38 @@ def _description(row: str, model: str, forecaster: Forecaster, rest: str) -> str
     )
 
 
+def _counts_of(forecaster: Forecaster) -> str:
+    """The tables of counts that it is asked of, in words."""
+    if isinstance(forecaster, Gldnet):
+        return "`gldnet_forecasts`, made from the `segment_counts`"
+    return "`hex_counts`, `lsoa_counts` and `segment_counts`, whichever is there,"
+
+
+def _told(
+    forecaster: Forecaster,
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    month: str,
+    area: StudyArea,
+    counts: Counts,
+) -> Forecaster:
+    """The forecaster as it can be asked in one study area: GLDNet must be told what it said."""
+    if isinstance(forecaster, Gldnet):
+        return forecaster.told(gldnet_scores(connection, lake, month, area.scope, counts.units))
+    return forecaster
+
+
+def _has_something_to_say(forecaster: Forecaster, lake: Lake, month: str) -> None:
+    """Raise :class:`NothingToPublish` where GLDNet was not asked at a cut-off, in any force."""
+    if isinstance(forecaster, Gldnet) and not any(
+        lake.has(GLDNET_FORECASTS.name, {"month": month, "force": force}) for force in FORCES
+    ):
+        raise NothingToPublish(
+            f"GLDNet was not asked at {month}: there are no gldnet_forecasts of any force. To have "
+            "it judged, train it (job `train_gldnet`)"
+        )
+
+
 def _asked(area: StudyArea) -> Ask:
     """What can be asked in one study area."""
     return replace(ASK, horizons=area.horizons)
@@ -251,6 +357,7 @@ Columns = Mapping[str, np.ndarray]
 def _publish(
     connection: duckdb.DuckDBPyConnection,
     lake: Lake,
+    units: Mapping[str, UnitKind],
     table: Table,
     partition: Mapping[str, str],
     model: str,
@@ -259,17 +366,18 @@ def _publish(
 ) -> Result:
     """Publish what ``rows`` makes of each study area, one file a unit kind.
 
-    A kind of units whose counts of the month are not in the lake is left out, as is a scope that
-    cannot be forecast and the units of a silent force, and the metadata say why. Raises
+    A kind of ``units`` whose counts of the month are not in the lake is left out, as is a scope or
+    a crime type that cannot be forecast and the units of a silent force, and the metadata say why.
+    Raises
     :class:`MissingPartition` where no counts are there, :class:`NoForecast` where no scope can be
     forecast.
     """
     month = partition["month"]
-    kinds = {u: kind for u, kind in UNITS.items() if lake.has(kind.counts.name, {"month": month})}
+    kinds = {u: kind for u, kind in units.items() if lake.has(kind.counts.name, {"month": month})}
     if not kinds:
         raise MissingPartition(
-            f"neither {' nor '.join(kind.counts.name for kind in UNITS.values())} of {month} are "
-            "in the lake: materialise those of the units that are to be forecast first"
+            f"no {' or '.join(kind.counts.name for kind in units.values())} of {month} are in the "
+            "lake: materialise those of the units that are to be forecast first"
         )
     published: list[Published] = []
     left_out: list[tuple[str, str, str]] = []
@@ -281,10 +389,13 @@ def _publish(
             try:
                 if counts is None:
                     raise NoForecast(area.reason)
-                blocks.append((area.scope, rows(unit, area, counts)))
+                columns = rows(unit, area, counts)
             except NoForecast as error:
                 left_out.append((unit, area.scope, str(error)))
                 continue
+            blocks.append((area.scope, columns))
+            if lacking := sorted({*area.crime_types} - {*columns["crime_type"].tolist()}):
+                left_out.append((unit, area.scope, f"it knows nothing of {', '.join(lacking)}"))
             if area.silent:
                 left_out.append((unit, area.scope, _without(kind.name, area)))
         if not blocks:
@@ -312,7 +423,7 @@ def _publish(
     metadata["scopes"] = len(done)
     left_out += [
         (unit, "every scope", f"{kind.counts.name} {month} is not in the lake")
-        for unit, kind in UNITS.items()
+        for unit, kind in units.items()
         if unit not in kinds
     ]
     if left_out:
@@ -368,10 +479,10 @@ def _evaluations(model: str, forecaster: Forecaster) -> dg.AssetsDefinition:
             EVALUATIONS,
             part=model,
             group=GROUP,
-            statements=["forecasting/evaluations", *STATEMENTS],
+            statements=["forecasting/evaluations", *STATEMENTS, *OF_SEGMENTS],
             constants=(forecaster, ASK, _code(forecaster, "metrics.py")),
             partitions_def=months,
-            deps=[*_unit_deps(AHEAD), *before],
+            deps=[*_deps(forecaster, AHEAD), *before],
             audits={
                 "figures_fit": "Each figure is there once, finite, within its range and between "
                 "the worst and the best resolution of ties."
@@ -394,21 +505,28 @@ def _evaluations(model: str, forecaster: Forecaster) -> dg.AssetsDefinition:
     ) -> Iterator[dg.Output]:
         def publish(connection: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
             month = partition["month"]
-            lists = {unit: _lists(connection, lake, month, model, unit) for unit in UNITS}
+            _has_something_to_say(forecaster, lake, month)
+            kinds = _units_of(forecaster)
+            lists = {unit: _lists(connection, lake, month, model, unit) for unit in kinds}
 
             def rows(unit: str, area: StudyArea, counts: Counts) -> Columns:
+                able = _told(forecaster, connection, lake, month, area, counts)
                 judged = judge_cut_off(
-                    {model: forecaster},
+                    {model: able},
                     counts,
                     month,
                     area.crime_types,
                     _asked(area),
                     settings.threads,
                 )[model]
+                if not judged.rows:
+                    raise NoForecast(next(iter(judged.reasons.values())))
                 compare_lists(judged, lists[unit].get(area.scope, {}))
                 return dict(zip(COLUMNS, map(_column, zip(*judged.rows, strict=True)), strict=True))
 
-            result = _publish(connection, lake, EVALUATIONS, partition, model, rows, "figures_fit")
+            result = _publish(
+                connection, lake, kinds, EVALUATIONS, partition, model, rows, "figures_fit"
+            )
             if forecaster.role != "ceiling" and not any(lists.values()):
                 result.metadata["stability"] = (
                     f"not judged: no forecasts/{model} of the month before are in the lake"
@@ -555,7 +673,7 @@ def _rank(
 
 
 def _write_pages(
-    folder: Path, board: "pd.DataFrame", drawn: "pd.DataFrame", made_from: dict[str, object]
+    folder: Folder, board: "pd.DataFrame", drawn: "pd.DataFrame", made_from: dict[str, object]
 ) -> dict[str, Any]:
     """Write the report and the cards into ``folder``; returns what the UI shows of them."""
     from crime_assets.forecasting.leaderboard import headlines, of_all_crime

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crime_assets import DataError
 from crime_assets.forecasting.counts import Counts, Units
-from crime_assets.forecasting.forecaster import Forecaster
+from crime_assets.forecasting.forecaster import Forecaster, NoForecast
 from crime_assets.forecasting.forecasters.rolling import PerfectForesight
 from crime_assets.forecasting.metrics import (
     RESAMPLINGS,
@@ -34,14 +33,10 @@ from crime_assets.forecasting.metrics import (
 HOTTEST_SHARE = 0.01
 LEAST_STORED = 100
 LEAST_COMPARED = 10
-"""Forecasts of cells and LSOAs are kept for the hottest 1 %, at least a hundred; the list that is
-compared with that of a step earlier is 1 % long, at least ten."""
+"""Forecasts of cells, LSOAs and segments are kept for the hottest 1 %, at least a hundred; the list
+that is compared with that of a step earlier is 1 % long, at least ten."""
 
 SPLIT = "time"
-
-
-class NoForecast(DataError):
-    """A forecaster cannot be asked here: too little history, or too many units."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +60,14 @@ Lists = dict[tuple[str, int], NDArray]
 
 @dataclass
 class Judged:
-    """One model at one cut-off: rows of the table ``evaluations``, and its lists of hot units."""
+    """One model at one cut-off: rows of the table ``evaluations``, and its lists of hot units.
+
+    ``reasons`` say, by crime type, why it could not be asked of some.
+    """
 
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     lists: Lists = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
 COLUMNS = (
@@ -124,26 +123,37 @@ def rank_units(
 
 
 def stored(units: Units) -> int:
-    """How many of the hottest units a forecast keeps: 1 % of cells and LSOAs, else all."""
+    """How many of the hottest units a forecast keeps: 1 %, at least a hundred; of squares all."""
     n = len(units)
-    some = units.kind in ("hex", "lsoa")
-    return min(n, max(LEAST_STORED, math.ceil(HOTTEST_SHARE * n))) if some else n
+    return n if units.kind == "square" else min(n, max(LEAST_STORED, _one_percent(n)))
 
 
 def _compared(units: Units) -> int:
-    n = len(units)
-    return min(n, max(LEAST_COMPARED, math.ceil(HOTTEST_SHARE * n)))
+    return min(len(units), max(LEAST_COMPARED, _one_percent(len(units))))
+
+
+def _one_percent(units: int) -> int:
+    return math.ceil(HOTTEST_SHARE * units)
 
 
 def forecast(
     forecaster: Forecaster, history: Counts, crime_types: Sequence[str], ask: Ask, threads: int = 1
 ) -> dict[str, NDArray]:
-    """The rows of the table ``forecasts`` (but for the scope) as columns."""
+    """The rows of the table ``forecasts`` (but for the scope) as columns.
+
+    A crime type that the forecaster knows nothing of is left out. Raises :class:`NoForecast` where
+    it cannot be asked of any.
+    """
     units = history.units
     positions = range(len(crime_types))
+    unable: list[NoForecast] = []
 
     def of_type(position: int) -> list[tuple[NDArray, ...]]:
-        rankings = rank_units(forecaster, history, crime_types[position], ask.horizons)
+        try:
+            rankings = rank_units(forecaster, history, crime_types[position], ask.horizons)
+        except NoForecast as error:
+            unable.append(error)
+            return []
         found: list[tuple[NDArray, ...]] = []
         for at, (horizon, ranking) in enumerate(zip(ask.horizons, rankings, strict=True)):
             hot = ranking.hottest(stored(units))
@@ -164,6 +174,8 @@ def forecast(
         return found
 
     blocks = [block for found in _each(of_type, positions, threads) for block in found]
+    if not blocks:
+        raise unable[0]
     hot, type_at, horizon_at, rank, score, expected = (
         np.concatenate(column) for column in zip(*blocks, strict=True)
     )
@@ -188,6 +200,7 @@ def judge_cut_off(
 ) -> dict[str, Judged]:
     """Judge forecasters at one cut-off, on those horizons whose steps are all in ``counts``.
 
+    A forecaster has no rows of a crime type that it knows nothing of, and a reason instead.
     Raises :class:`~crime_assets.forecasting.counts.HistoryTooShort` where not even the first
     horizon can be judged, :class:`NoForecast` where a forecaster cannot be asked.
     """
@@ -196,6 +209,8 @@ def judge_cut_off(
     horizons = [h for h in ask.horizons if h <= max(known, min(ask.horizons))]
     for forecaster in forecasters.values():
         can_forecast(forecaster, history)
+
+    judged = {name: Judged() for name in forecasters}
 
     def of_type(crime_type: str) -> list[tuple[str, list[tuple[Any, ...]], Lists]]:
         size = None if history.units.equal else history.units.size
@@ -209,7 +224,11 @@ def judge_cut_off(
             if isinstance(forecaster, PerfectForesight):
                 rankings = [_foreseen(o, h) for o, h in zip(outcomes, horizons, strict=True)]
             else:
-                rankings = rank_units(forecaster, history, crime_type, horizons)
+                try:
+                    rankings = rank_units(forecaster, history, crime_type, horizons)
+                except NoForecast as error:
+                    judged[name].reasons[crime_type] = str(error)
+                    continue
             rows: list[tuple[Any, ...]] = []
             lists: Lists = {}
             for horizon, ranking, outcome, past in zip(
@@ -231,7 +250,6 @@ def judge_cut_off(
             found.append((name, rows, lists))
         return found
 
-    judged = {name: Judged() for name in forecasters}
     for of_one_type in _each(of_type, crime_types, threads):
         for name, rows, lists in of_one_type:
             judged[name].rows += rows

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MONTH, DAY = "month", "day"
 
-UNIT_KINDS = ("hex", "lsoa", "segment", "square")
+UNIT_KINDS = ("hex", "lsoa", "segment", "equal-segment", "square")
 
 
 class HistoryTooShort(DataError):
@@ -33,9 +33,9 @@ class HistoryTooShort(DataError):
 class Units:
     """The places of one study area.
 
-    ``kind`` is ``hex``, ``lsoa``, ``segment`` or ``square``; ``ids`` (n,) are ascending; ``size``
-    (n,) is their area in m², or their length in m for segments; ``neighbours`` (n, n) holds 1
-    where two units touch, symmetric, nothing on the diagonal.
+    ``kind`` is one of :data:`UNIT_KINDS`; ``ids`` (n,) are ascending; ``size`` (n,) is their area
+    in m², their length in m for segments, or 1 where segments are to count alike; ``neighbours``
+    (n, n) holds 1 where two units touch, symmetric, nothing on the diagonal.
     """
 
     kind: str

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import multiprocessing
 import platform
 import re
@@ -18,6 +19,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, fields
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,17 +35,20 @@ from crime_assets.forecasting.backtest import (
     Ask,
     Judged,
     Lists,
-    NoForecast,
     can_forecast,
     compare_lists,
     judge_cut_off,
 )
-from crime_assets.forecasting.counts import Counts
+from crime_assets.forecasting.counts import DAY, MONTH, Counts
+from crime_assets.forecasting.forecaster import Forecaster, NoForecast
 from crime_assets.forecasting.forecasters import FORECASTERS
+from crime_assets.forecasting.forecasters.gldnet import Gldnet
 from crime_assets.forecasting.metrics import COVERAGES
+from crime_assets.forecasting.trained import Asked, train
 from crime_assets.lake import sql_folder
 from crime_assets.register import ALL_CRIME, crime_types_since
 from crime_assets.settings import SettingError, Settings
+from crime_assets.storage import Folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,8 +66,9 @@ def _are_names(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
-def _is_month(value: object) -> bool:
-    return isinstance(value, str) and bool(re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", value))
+def _is_step(value: object) -> bool:
+    pattern = r"\d{4}-(0[1-9]|1[0-2])(-\d{2})?"
+    return isinstance(value, str) and bool(re.fullmatch(pattern, value))
 
 
 def _is_headline(value: object) -> bool:
@@ -74,13 +80,30 @@ def _is_headline(value: object) -> bool:
     )
 
 
+def _dates_as_text(value: Any) -> Any:
+    """What YAML reads as a date is a text as it stands there."""
+    if isinstance(value, dict):
+        return {name: _dates_as_text(of_name) for name, of_name in value.items()}
+    return value.isoformat() if isinstance(value, date) else value
+
+
 _KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "title": (lambda v: isinstance(v, str), "a text"),
-    "counts": (lambda v: isinstance(v, dict), "{lake: ...}, {points: ...} or {areas: ...}"),
+    "counts": (
+        lambda v: isinstance(v, dict),
+        "{lake: ...}, {points: ...}, {areas: ...}, {streets: ...} or {incidents: ...}",
+    ),
     "forecasters": (_are_names, "a list of names"),
     "crime_types": (_are_names, "a list of names"),
-    "first_cut_off": (_is_month, "a month such as 2025-09"),
-    "last_cut_off": (_is_month, "a month such as 2025-09"),
+    "first_cut_off": (_is_step, "a month such as 2025-09, or a day"),
+    "last_cut_off": (_is_step, "a month such as 2025-09, or a day"),
+    "last_share": (
+        lambda v: isinstance(v, int | float) and 0 < v <= 1,
+        "a share of the steps, such as 0.2",
+    ),
+    "every": (lambda v: _is_number(v, 1), "a number of steps"),
+    "coverage_of": (lambda v: v in ("length", "units"), "length or units"),
+    "gldnet": (lambda v: isinstance(v, dict), "{targets: [...], ...}"),
     "headline": (
         _is_headline,
         "hit_rate, pai, pei_star or f1 and one of the coverages "
@@ -106,8 +129,13 @@ _COUNTS: Mapping[str, tuple[set[str], set[str]]] = {
     "lake": ({"last_month"}, set()),
     "points": ({"areas"}, {"columns", "crime_types"}),
     "areas": (set(), {"columns", "crime_types", "lookup"}),
+    "incidents": (
+        {"streets", "crs"},
+        {"columns", "crime_types", "step", "first", "last", "limit_m"},
+    ),
+    "streets": ({"last_month"}, set()),
 }
-"""What must and what may stand beside each kind of counts."""
+"""What must and what may stand beside each kind of counts; incidents have streets too."""
 
 
 @dataclass(frozen=True)
@@ -115,12 +143,18 @@ class Experiment:
     """What is compared, on which counts.
 
     ``counts`` is one of ``{lake: scope, last_month: 2025-12}``, ``{points: file, areas: pattern of
-    LSOA names, columns: {...}, crime_types: {...}}`` and ``{areas: file, columns: {...},
-    crime_types: {...}, lookup: file}``, as :mod:`~crime_assets.forecasting.inputs` says; files are
-    sought below the folder of the configuration, or that of ``--data``. Empty
-    ``forecasters`` and ``crime_types`` mean all; without ``first_cut_off`` and ``last_cut_off``,
-    every month with enough history and an outcome is one. ``headline`` is the metric, and its
-    coverage, of the report's first table.
+    LSOA names, columns: {...}, crime_types: {...}}``, ``{areas: file, columns: {...}, crime_types:
+    {...}, lookup: file}``, ``{streets: force, last_month: 2025-12}`` and ``{incidents: file,
+    streets: file, crs: EPSG:26985, columns: {...}, crime_types: {...}, step: day, first: ..., last:
+    ..., limit_m: 100}``, as :mod:`~crime_assets.forecasting.inputs` says; files are sought below
+    the folder of the configuration, or that of ``--data``.
+
+    Empty ``forecasters`` and ``crime_types`` mean all. Every step with enough history and an
+    outcome is a cut-off, unless ``first_cut_off``, ``last_cut_off`` or ``last_share`` (those whose
+    next step is among that share of all, at their end) say less, of which each ``every``-th is
+    taken. ``coverage_of`` segments is a share of their length, or of their number (``units``).
+    ``headline`` is the metric, and its coverage, of the report's first table. ``gldnet`` says what
+    is trained to be compared with the others: see :class:`~crime_assets.forecasting.trained.Asked`.
     """
 
     title: str
@@ -129,7 +163,11 @@ class Experiment:
     crime_types: tuple[str, ...] = ()
     first_cut_off: str = ""
     last_cut_off: str = ""
+    last_share: float = 1.0
+    every: int = 1
+    coverage_of: str = "length"
     headline: tuple[str, float] = ("hit_rate", 0.05)
+    gldnet: Mapping[str, Any] = field(default_factory=dict)
     ask: Ask = field(default_factory=Ask)
 
     @classmethod
@@ -139,7 +177,7 @@ class Experiment:
         Raises :class:`ExperimentError` that names what is unknown or missing.
         """
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            content = _dates_as_text(yaml.safe_load(path.read_text(encoding="utf-8")))
         except (OSError, yaml.YAMLError) as error:
             raise ExperimentError(f"{path} cannot be read: {error}") from error
         if not isinstance(content, dict):
@@ -163,19 +201,27 @@ class Experiment:
             raise ExperimentError(
                 f"{path}: no forecaster {', '.join(wrong)}; there are {', '.join(FORECASTERS)}"
             )
+        if "gldnet" in found.models and not found.gldnet:
+            raise ExperimentError(f"{path}: say in `gldnet` what is to be trained")
+        try:
+            if found.gldnet:
+                Asked.of(found.gldnet)
+        except ValueError as error:
+            raise ExperimentError(f"{path}: gldnet: {error}") from error
         return found
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The names of the forecasters that are compared."""
-        return self.forecasters or tuple(FORECASTERS)
+        """The names of the forecasters that are compared; GLDNet where it is to be trained."""
+        chosen = self.forecasters or tuple(m for m in FORECASTERS if m != "gldnet")
+        return (*chosen, "gldnet") if self.gldnet and "gldnet" not in chosen else chosen
 
     def load(self, settings: Settings, folder: Path) -> tuple[Counts, dict[str, str]]:
         """The counts, and the versions of what they were made from."""
         source = dict(self.counts)
         kind = next((kind for kind in _COUNTS if kind in source), None)
         if kind is None:
-            raise ExperimentError(f"counts are of a lake, of points or of areas, not {source}")
+            raise ExperimentError(f"counts are of {', '.join(_COUNTS)}, not {source}")
         must, may = _COUNTS[kind]
         if missing := sorted(must - set(source)):
             raise ExperimentError(f"counts of {kind}: {', '.join(missing)} missing")
@@ -185,6 +231,10 @@ class Experiment:
                 f"{', '.join(sorted(must | may))}"
             )
         for name, value in source.items():
+            if name == "limit_m":
+                if not isinstance(value, int | float) or value <= 0:
+                    raise ExperimentError(f"limit_m is {value!r}; it must be metres above nought")
+                continue
             nested = name == "columns" or (name == "crime_types")
             words = "names by name" if nested else "a text"
             texts = list(value.values()) if nested and isinstance(value, dict) else [value]
@@ -202,6 +252,24 @@ class Experiment:
                 source.get("columns", {}),
                 source.get("crime_types", {}),
             )
+        if kind == "streets":
+            return inputs.from_streets(settings, source["streets"], source["last_month"])
+        if kind == "incidents":
+            step = source.get("step", DAY)
+            if step not in (DAY, MONTH):
+                raise ExperimentError(f"step is {step!r}; it must be {DAY} or {MONTH}")
+            return inputs.from_incidents(
+                settings,
+                folder / source["incidents"],
+                folder / source["streets"],
+                source["crs"],
+                source.get("columns", {}),
+                source.get("crime_types", {}),
+                step,
+                source.get("first", ""),
+                source.get("last", ""),
+                source.get("limit_m"),
+            )
         lookup = source.get("lookup")
         return inputs.from_areas(
             settings,
@@ -211,15 +279,30 @@ class Experiment:
             folder / lookup if lookup else None,
         )
 
+    def train(self, counts: Counts, folder: Path) -> tuple[Gldnet, Mapping[str, Any]] | None:
+        """What :func:`~crime_assets.forecasting.trained.train` gives, if it is asked for."""
+        if not self.gldnet:
+            return None
+        return train(
+            Asked.of(self.gldnet),
+            counts,
+            self.cut_offs(counts),
+            folder,
+            each_alike=self.coverage_of == "units",
+        )
+
     def cut_offs(self, counts: Counts) -> list[str]:
-        """Every step with enough history and at least the first horizon known."""
+        """Every step with enough history and at least the first horizon known, as asked."""
+        steps = len(counts.steps)
         least = self.ask.least_months * counts.month_steps
-        last = len(counts.steps) - min(self.ask.horizons)
+        least = max(least, math.ceil((1 - self.last_share) * steps - 1e-9))
+        last = steps - min(self.ask.horizons)
         found = [
             step
             for step in counts.steps[least - 1 : max(last, 0)]
-            if step >= self.first_cut_off and step <= (self.last_cut_off or step)
-        ]
+            if step >= self.first_cut_off
+            and step[: len(self.last_cut_off)] <= (self.last_cut_off or step)
+        ][:: self.every]
         if not found:
             within = f" from {self.first_cut_off}" * bool(self.first_cut_off)
             within += f" to {self.last_cut_off}" * bool(self.last_cut_off)
@@ -246,12 +329,14 @@ def run(
     versions: Mapping[str, str],
     *,
     scope: str,
+    gldnet: tuple[Gldnet, Mapping[str, Any]] | None = None,
     workers: int = 1,
     advance: Callable[[str], None] = lambda _: None,
 ) -> Results:
     """Judge every forecaster at every cut-off, and rank them.
 
-    ``versions`` go into the manifest, ``scope`` into the tables; ``workers`` cut-offs are judged at
+    ``versions`` go into the manifest, ``scope`` into the tables; ``gldnet`` is what
+    :meth:`Experiment.train` gave, without which it says nothing; ``workers`` cut-offs are judged at
     a time, each in a process of its own; ``advance`` is called with each that is done. A forecaster
     that cannot be asked at a cut-off is left out there, and the manifest says why. Raises
     :class:`ExperimentError` where there is no cut-off, no such crime type, or nobody to be asked.
@@ -267,7 +352,13 @@ def run(
             f"{', '.join(counts.crime_types)}"
         )
     cut_offs = experiment.cut_offs(counts)
-    work = _Work(experiment.models, counts, tuple(crime_types), experiment.ask)
+    if experiment.coverage_of == "units":
+        counts = inputs.each_alike(counts)
+    forecasters = {model: FORECASTERS[model] for model in experiment.models}
+    if gldnet:
+        forecasters["gldnet"] = gldnet[0]
+    named = not {"incidents"} & {*experiment.counts}
+    work = _Work(forecasters, counts, tuple(crime_types), experiment.ask, named)
     frames: list[pd.DataFrame] = []
     left_out: dict[str, dict[str, str]] = {}
     before: dict[str, Lists] = {}
@@ -275,7 +366,8 @@ def run(
         if reasons:
             left_out[cut_off] = reasons
         for model, of_model in judged.items():
-            compare_lists(of_model, before.get(model, {}))
+            if experiment.every == 1:
+                compare_lists(of_model, before.get(model, {}))
             before[model] = of_model.lists
             frame = pd.DataFrame(of_model.rows, columns=list(COLUMNS))
             frames.append(frame.assign(month=cut_off, model=model))
@@ -293,6 +385,7 @@ def run(
         "steps": [counts.steps[0], counts.steps[-1], len(counts.steps)],
         "cut_offs": [cut_offs[0], cut_offs[-1], len(cut_offs)],
         "left_out": left_out,
+        "gldnet": dict(gldnet[1]) if gldnet else {},
         "code": code_hash(),
         "python": platform.python_version(),
         "packages": {p: version(p) for p in ("numpy", "scipy", "scikit-learn", "duckdb")},
@@ -312,29 +405,38 @@ def code_hash() -> str:
 
 @dataclass(frozen=True)
 class _Work:
-    """What each process needs to judge one cut-off after the other."""
+    """What each process needs to judge one cut-off after the other.
 
-    models: tuple[str, ...]
+    ``police_uk`` says that the crime types are those of police.uk, of which some began late.
+    """
+
+    forecasters: Mapping[str, Forecaster]
     counts: Counts
     crime_types: tuple[str, ...]
     ask: Ask
+    police_uk: bool = True
 
     def at(self, cut_off: str) -> tuple[dict[str, Judged], dict[str, str]]:
         """The models judged at a cut-off, and the reasons why others are not."""
         history = self.counts.until(cut_off, self.ask.most_months * self.counts.month_steps)
         able, reasons = {}, {}
-        for model in self.models:
+        for model, forecaster in self.forecasters.items():
             try:
-                can_forecast(FORECASTERS[model], history)
+                can_forecast(forecaster, history)
             except NoForecast as error:
                 reasons[model] = str(error)
             else:
-                able[model] = FORECASTERS[model]
-        since = (*crime_types_since(history.steps[0][:7]), ALL_CRIME)
-        crime_types = [name for name in self.crime_types if name in since]
+                able[model] = forecaster
+        crime_types = list(self.crime_types)
+        if self.police_uk:
+            since = (*crime_types_since(history.steps[0][:7]), ALL_CRIME)
+            crime_types = [name for name in self.crime_types if name in since]
         for name in set(self.crime_types) - set(crime_types):
             reasons[name] = f"police.uk had no such type in {history.steps[0]}"
-        return judge_cut_off(able, self.counts, cut_off, crime_types, self.ask), reasons
+        judged = judge_cut_off(able, self.counts, cut_off, crime_types, self.ask)
+        for model in [model for model, found in judged.items() if found.reasons and not found.rows]:
+            reasons[model] = next(iter(judged.pop(model).reasons.values()))
+        return judged, reasons
 
     def each(
         self, cut_offs: Sequence[str], workers: int
@@ -360,7 +462,7 @@ def _judge(cut_off: str) -> tuple[dict[str, Judged], dict[str, str]]:
     return _work.at(cut_off)
 
 
-def write(results: Results, experiment: Experiment, folder: Path) -> Path:
+def write(results: Results, experiment: Experiment, folder: Path) -> Folder:
     """Write tables, report and manifest into ``folder``; returns the page."""
     from crime_assets.forecasting.model_card import write_cards
     from crime_assets.forecasting.report import write_report
@@ -406,6 +508,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             counts, versions = experiment.load(settings, options.data or path.parent)
             with Progress(console=console, transient=True) as progress:
                 cut_offs = experiment.cut_offs(counts)
+                out = options.out / path.stem
+                gldnet = experiment.train(counts, out / "gldnet")
                 task = progress.add_task(f"{len(cut_offs)} cut-offs", total=len(cut_offs))
 
                 def advance(_: str, progress: Progress = progress, task: Any = task) -> None:
@@ -416,10 +520,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     counts,
                     versions,
                     scope=path.stem,
+                    gldnet=gldnet,
                     workers=settings.threads,
                     advance=advance,
                 )
-            page = write(results, experiment, options.out / path.stem)
+            page = write(results, experiment, out)
             for sentence in headlines(results.leaderboard, *experiment.headline):
                 console.print(sentence, markup=False)
             console.print(f"\n{page}", markup=False, soft_wrap=True)

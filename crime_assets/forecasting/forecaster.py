@@ -12,9 +12,14 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from crime_assets import DataError
 from crime_assets.forecasting.counts import Counts
 
 Role = Literal["floor", "baseline", "model", "ceiling"]
+
+
+class NoForecast(DataError):
+    """A forecaster cannot be asked here: too little history, too many units, or not trained."""
 
 
 @runtime_checkable
@@ -59,5 +64,7 @@ class Forecaster(Protocol):
         where the scores are the same for each of them. Where ``expects_crimes``, a score is the
         mean number of crimes a step over the horizon. All scores are finite, the same for the same
         history, and none depends on anything but the arguments.
+
+        Raises :class:`NoForecast` where it knows nothing of this crime type: the others stand.
         """
         ...

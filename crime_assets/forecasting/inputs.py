@@ -1,4 +1,4 @@
-"""Counts for an experiment: from the lake, from a file of points, or from a file of area counts.
+"""Counts for an experiment: from the lake, from points, from counted areas, or on streets.
 
 Each reader returns the counts, and what they were made from: files with their SHA-256.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,14 @@ from numpy.typing import NDArray
 
 from crime_assets import DataError
 from crime_assets.forecasting.cells import Presence, Series, StudyArea, hex_units, in_a_row
-from crime_assets.forecasting.counts import Counts, Units
+from crime_assets.forecasting.counts import DAY, MONTH, Counts, Units
+from crime_assets.forecasting.segments import (
+    segment_presence,
+    segment_series,
+    segment_units,
+    stale_counts,
+    units_of_network,
+)
 from crime_assets.hexes import grid
 from crime_assets.lake import DuckDB, Lake, create, file_sha256, sql
 from crime_assets.lsoa.neighbours import link, touching
@@ -25,6 +33,8 @@ from crime_assets.partitions import months_after, months_back
 from crime_assets.register import ALL_CRIME, CRIME_TYPES
 from crime_assets.settings import Settings
 from crime_assets.sources.boundaries import load_force_areas, load_lsoas
+from crime_assets.streets.graph import make_graph
+from crime_assets.streets.network import load_segments
 
 PARTIAL = 0.25
 """A force is silent in a month with less than this share of its median month: as `coverage`."""
@@ -207,6 +217,184 @@ def from_areas(
         **({lookup.name: file_sha256(lookup)[0]} if lookup else {}),
         "left out as silent": ", ".join(silent),
     }
+
+
+def from_streets(settings: Settings, force: str, last_month: str) -> Made:
+    """The street segments of a force of the lake: the months in a row up to ``last_month``.
+
+    Raises :class:`~crime_assets.DataError` for a force without streets or a month without counts.
+    """
+    lake = Lake(settings.data_dir / "lake")
+    with _engine(settings) as connection:
+        units = segment_units(connection, lake, force)
+        lake.require("segment_counts", {"month": last_month})
+        there = in_a_row(
+            months_back(last_month, 12 * 30)[::-1],
+            lambda m: lake.has("segment_counts", {"month": m}),
+        )
+        presence = segment_presence(connection, lake, there, [force])
+        months = in_a_row(there, lambda m: presence.has(m, [force]))[::-1]
+        if not months:
+            raise DataError(f"{force} has no crimes of {last_month} on its streets in the lake")
+        if stale := stale_counts(connection, lake, months, force):
+            raise DataError(stale)
+        lake.view(connection, "segment_counts", [{"month": m} for m in months])
+        counts = segment_series(connection, months, units)
+    versions = {f"segment_counts {m}": lake.sha256("segment_counts", {"month": m}) for m in months}
+    return counts, versions | {
+        f"{table} {force}": lake.sha256(table, {"force": force})
+        for table in ("street_segments", "street_graph")
+    }
+
+
+def from_incidents(
+    settings: Settings,
+    path: Path,
+    streets: Path,
+    crs: str,
+    columns: Mapping[str, str],
+    crime_types: Mapping[str, str],
+    step: str = DAY,
+    first: str = "",
+    last: str = "",
+    limit_m: float | None = None,
+) -> Made:
+    """Incidents with dates on the segments of a network, of a city anywhere.
+
+    ``path`` is a Parquet or CSV file with ``date``, ``crime_type``, ``longitude`` and ``latitude``
+    (WGS84); ``columns`` says what is called otherwise. ``streets`` is a file of lines, as
+    :func:`~crime_assets.streets.network.read_lines` takes it; ``crs`` a reference system in metres
+    for that place. An incident counts on the nearest segment within ``limit_m`` (default: the
+    deployment's).
+
+    ``crime_types`` are the city's own: a name, and a regular expression that what the file calls
+    them holds somewhere, in any case; the first that fits is taken. What fits none is counted in
+    all crime alone. Without any, the file's names are taken.
+
+    Steps are days or months, from ``first`` (default: that of the first incident) to ``last``,
+    those without an incident included. Raises :class:`~crime_assets.DataError` where no incident
+    is left, and for a ``crs`` that is unknown or not in metres there.
+    """
+    with _engine(settings) as connection:
+        _read(connection, "incidents", path, columns, "date", "crime_type", "longitude", "latitude")
+        _require_metres(connection, crs)
+        try:
+            load_segments(connection, str(streets), "segments", crs=crs)
+        except duckdb.Error as error:
+            raise DataError(
+                f"{streets} cannot be shown in crs {crs!r}: {str(error).splitlines()[0]}"
+            ) from error
+        connection.execute(
+            "create temp table street_segments as select '' as force, * from segments"
+        )
+        make_graph(connection)
+        units = units_of_network(connection)
+        create(connection, "forecasting/incident_places", "street_crimes", crs=crs)
+        near = settings.street_limit_m if limit_m is None else limit_m
+        create(connection, "streets/point_segments", limit_m=near)
+        counted = connection.execute(sql("forecasting/incidents_on_segments")).fetchnumpy()
+        every_type = connection.execute(
+            "select distinct crime_type from street_crimes order by crime_type"
+        ).fetchnumpy()["crime_type"]
+        (every, undated, unplaced), *_ = connection.execute(
+            "select count(*), count(*) filter (where day is null), "
+            "count(*) filter (where easting is null) from street_crimes"
+        ).fetchall()
+    crimes, unit = np.asarray(counted["crimes"]), np.asarray(counted["unit_id"])
+    day = np.asarray(counted["day"]).astype("datetime64[M]" if step == MONTH else "datetime64[D]")
+    steps = _steps(day, first, last)
+    at = (day - steps[0]).astype(int)
+    inside = (at >= 0) & (at < len(steps))
+    rows = {
+        name: (unit[keep], at[keep], crimes[keep])
+        for name, theirs in _own_types(every_type, crime_types).items()
+        for keep in [np.isin(np.asarray(counted["crime_type"]).astype(str), theirs) & inside]
+    }
+    rows[ALL_CRIME] = (unit[inside], at[inside], crimes[inside])
+    return Counts.of(units, steps.astype(str).tolist(), rows, step), {
+        path.name: file_sha256(path)[0],
+        streets.name: file_sha256(streets)[0],
+        "incidents": f"{every:,}",
+        "without a date that can be read": f"{undated:,}",
+        "without a place": f"{unplaced:,}",
+        "on a street": f"{int(crimes.sum()):,}",
+    }
+
+
+KM_OF_A_DEGREE = 111.2
+"""Along a meridian, to half a percent wherever it is."""
+
+
+def _require_metres(connection: duckdb.DuckDBPyConnection, crs: str) -> None:
+    """Raise where a kilometre amid the incidents, north or east, is none in ``crs``."""
+    try:
+        found = connection.execute(
+            sql("forecasting/kilometre"), {"crs": crs, "km_of_a_degree": KM_OF_A_DEGREE}
+        ).fetchall()
+    except duckdb.Error as error:
+        raise DataError(
+            f"crs {crs!r} is unknown: give one in metres for that place, such as a zone of UTM: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    if wrong := [metres for (metres,) in found if not 950 < metres < 1050]:
+        raise DataError(
+            f"crs {crs!r} is not in metres where the incidents are: a kilometre is "
+            f"{wrong[0]:,.2f} of it; give one in metres for that place, such as a zone of UTM"
+        )
+
+
+def _steps(day: NDArray[np.datetime64], first: str, last: str) -> NDArray[np.datetime64]:
+    """Consecutive days or months, from ``first`` to ``last`` or those of the incidents (n,)."""
+    if not len(day):
+        raise DataError("no incident with a date lies near a street")
+    try:
+        ends = np.array([first or day.min(), last or day.max()], dtype=day.dtype)
+    except ValueError as error:
+        raise DataError(f"first {first!r} or last {last!r} is no date: {error}") from error
+    if day.max() < ends[0] or day.min() > ends[1] or ends[0] > ends[1]:
+        raise DataError(
+            f"no incident from {ends[0]} to {ends[1]}: there are some from {day.min()} to "
+            f"{day.max()}"
+        )
+    return np.arange(ends[0], ends[1] + 1)
+
+
+MOST_TYPES = 30
+
+
+def _own_types(names: NDArray, patterns: Mapping[str, str]) -> dict[str, list[str]]:
+    """A city's crime types, and what of the distinct ``names`` of its file each of them is."""
+    left = [str(name) for name in names]
+    if not patterns:
+        if len(left) > MOST_TYPES:
+            raise DataError(
+                f"{len(left)} crime types, such as {', '.join(left[:3])}: say in `crime_types` "
+                "which to count, a regular expression by name"
+            )
+        return {name: [name] for name in left if name != ALL_CRIME}
+    of_type: dict[str, list[str]] = {}
+    for name, pattern in patterns.items():
+        try:
+            of_type[name] = [called for called in left if re.search(pattern, called, re.IGNORECASE)]
+        except re.error as error:
+            raise DataError(
+                f"crime_types: {pattern!r} is no regular expression: {error}"
+            ) from error
+        if not of_type[name]:
+            raise DataError(f"crime_types: nothing is {name} ({pattern!r}) in this file")
+        left = [called for called in left if called not in of_type[name]]
+    return of_type
+
+
+def each_alike(counts: Counts) -> Counts:
+    """The same counts of segments, where a coverage is a share of their number, not of length.
+
+    Raises :class:`~crime_assets.DataError` for other units.
+    """
+    if counts.units.kind != "segment":
+        raise DataError(f"coverage_of units is for street segments, not for {counts.units.kind}s")
+    units = replace(counts.units, kind="equal-segment", size=np.ones(len(counts.units)))
+    return replace(counts, units=units)
 
 
 def _silent(counts: Counts, force: NDArray) -> list[str]:

@@ -738,8 +738,8 @@ def share(coverage: float) -> str:
 
 
 def area_word(unit: str) -> str:
-    """What a coverage is a share of: the street length for segments, else the area."""
-    return "street length" if unit == "segment" else "area"
+    """What a coverage is a share of: street length, the number of segments, else the area."""
+    return {"segment": "street length", "equal-segment": "street segments"}.get(unit, "area")
 
 
 def _significant(value: float) -> str:

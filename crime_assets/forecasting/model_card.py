@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,8 +40,8 @@ from crime_assets.forecasting.report import (
     page,
     place_title,
 )
-from crime_assets.lake import atomic
 from crime_assets.register import ALL_CRIME
+from crime_assets.storage import Folder, atomic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -225,7 +224,7 @@ def _html_field(found: Field) -> str:
 
 
 def write_cards(
-    folder: Path,
+    folder: Folder,
     models: Mapping[str, Forecaster],
     leaderboard: pd.DataFrame,
     provenance: Mapping[str, object],

@@ -10,7 +10,6 @@ import base64
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -34,8 +33,8 @@ from crime_assets.forecasting.leaderboard import (
 from crime_assets.forecasting.leaderboard import skill_over_time as skill_of
 from crime_assets.forecasting.metrics import LESS_IS_BETTER
 from crime_assets.hexes.study_area import NATION, STUDY_AREA
-from crime_assets.lake import atomic
 from crime_assets.register import ALL_CRIME
+from crime_assets.storage import Folder, atomic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,13 +82,13 @@ class Described(Protocol):
 
 
 def write_report(
-    folder: Path,
+    folder: Folder,
     leaderboard: pd.DataFrame,
     evaluations: pd.DataFrame,
     models: Mapping[str, Described],
     provenance: Mapping[str, object],
     headline: tuple[str, float],
-) -> Path:
+) -> Folder:
     """Write ``folder``/index.html and return its path; it links to the cards beside it.
 
     ``leaderboard`` is that of :func:`~crime_assets.forecasting.leaderboard.rank_models`,
@@ -138,7 +137,6 @@ def write_report(
             f"{''.join(sections)}</section>"
         )
     parts += [_forecasters(models), _how_to_read(metric, coverage), _provenance(provenance)]
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "index.html"
     with atomic(path) as temporary:
         temporary.write_text(page("Which forecast finds next month's crimes?", "\n".join(parts)))
@@ -149,6 +147,7 @@ UNIT_TITLES = {
     "hex": "Hexagons of 200 m",
     "lsoa": "Neighbourhoods (LSOA)",
     "segment": "Street segments",
+    "equal-segment": "Street segments, by their number",
     "square": "Grid squares",
 }
 

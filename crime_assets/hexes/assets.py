@@ -26,6 +26,7 @@ from crime_assets.publication import (
     table_asset,
     table_metadata,
     total,
+    version_of_rows,
 )
 from crime_assets.register import ALL_CRIME, CRIME_TYPES
 from crime_assets.settings import Settings
@@ -267,7 +268,8 @@ def hex_counts(
             connection, "hex_counts", HEX_COUNTS.name, partition, counted_under
         )
         metadata = table_metadata(connection, "hex_counts", published) | figures
-        return Result(published.sha256, metadata, {"nothing_lost": figures})
+        version = version_of_rows(connection, "hex_counts")
+        return Result(version, metadata, {"nothing_lost": figures})
 
     yield from publish_each(context, engine, publish)
 
@@ -316,9 +318,8 @@ def snap_counts(
             ),
         }
         metadata = table_metadata(connection, "snap_counts", published) | figures
-        return Result(
-            published.sha256, metadata, {"one_cell_a_point": figures, "nothing_lost": figures}
-        )
+        version = version_of_rows(connection, "snap_counts")
+        return Result(version, metadata, {"one_cell_a_point": figures, "nothing_lost": figures})
 
     yield from publish_each(context, engine, publish)
 

@@ -66,24 +66,32 @@ def hotspot_map(
         {"scope": scope, "crime_type": crime_type, "window": window_months},
     ).fetchnumpy()
     ids, crimes = np.asarray(hot["hex_id"]), np.asarray(hot["crimes"])
-    figure, panels = _panels(connection, scope, ids)
-    for axes, extent in panels:
-        # the hottest last, on top of the others
-        shaded = _draw_visibly(axes, extent, ids[::-1], cmap=heat())
-        shaded.set_array(crimes[::-1])
     what = "the hottest cell" if len(ids) == 1 else f"the {len(ids):,} hottest cells"
+    label = f"crimes in {_months(window_months)}" if len(ids) else None
     if len(ids) and crimes.min() == crimes.max():
         what += f", {crimes[0]:,} in {_months(window_months)}"
-    elif len(ids):
-        figure.colorbar(
-            shaded,
-            ax=[axes for axes, _ in panels],
-            orientation="horizontal",
-            fraction=0.05,
-            aspect=35,
-            label=f"crimes in {_months(window_months)}",
-        )
+        label = None
+    figure = _shaded_cells(connection, scope, ids, crimes, label)
     figure.suptitle(f"{crime_type}: {what}", fontsize=9, color=INK)
+    return figure
+
+
+def frequency_map(
+    connection: duckdb.DuckDBPyConnection, scope: str, crime_type: str, window_months: int
+) -> Figure:
+    """Cells that were hotspots in the last 36 months, darker where they were more often.
+
+    Needs ``hotspot_frequency``, ``scopes`` and ``scope_cells``.
+    """
+    found = connection.execute(
+        "select hex_id, 100 * frequency as percent from hotspot_frequency where scope = $scope and "
+        "crime_type = $crime_type and window_months = $window order by rank",
+        {"scope": scope, "crime_type": crime_type, "window": window_months},
+    ).fetchnumpy()
+    ids, percent = np.asarray(found["hex_id"]), np.asarray(found["percent"])
+    label = f"% of the windows of {_months(window_months)} in which it was a hotspot"
+    figure = _shaded_cells(connection, scope, ids, percent, label, limits=(0, 100))
+    figure.suptitle(f"{crime_type}: {len(ids):,} cells were hotspots", fontsize=9, color=INK)
     return figure
 
 
@@ -125,6 +133,36 @@ def persistence_map(
         fontsize=9,
         color=INK,
     )
+    return figure
+
+
+def _shaded_cells(
+    connection: duckdb.DuckDBPyConnection,
+    scope: str,
+    ids: NDArray[np.integer],
+    values: NDArray,
+    label: str | None,
+    limits: tuple[float | None, float | None] = (None, None),
+) -> Figure:
+    """Cells on the land of their scope, shaded by ``values``, of which the highest come first.
+
+    Without a ``label`` there is no scale of the shades.
+    """
+    figure, panels = _panels(connection, scope, ids)
+    for axes, extent in panels:
+        # the hottest last, on top of the others
+        shaded = _draw_visibly(axes, extent, ids[::-1], cmap=heat())
+        shaded.set_array(values[::-1])
+        shaded.set_clim(*limits)
+    if label:
+        figure.colorbar(
+            shaded,
+            ax=[axes for axes, _ in panels],
+            orientation="horizontal",
+            fraction=0.05,
+            aspect=35,
+            label=label,
+        )
     return figure
 
 

@@ -205,7 +205,7 @@ def _refuse_ambiguous_names(connection: duckdb.DuckDBPyConnection, polygon_table
     taken |= {name: f"the study area, {name}" for name in (NATION, STUDY_AREA)}
     names = connection.execute(f"select code from {polygon_table} order by code").fetchall()
     for (name,) in names:
-        slug = _slug(name)
+        slug = scope_slug(name)
         if slug in taken:
             raise BoundaryError(
                 f"CRIME_SCOPES: the polygon {name!r} is called like {taken[slug]}; rename it"
@@ -213,7 +213,7 @@ def _refuse_ambiguous_names(connection: duckdb.DuckDBPyConnection, polygon_table
         taken[slug] = f"the polygon {name!r}"
 
 
-def _slug(name: str) -> str:
+def scope_slug(name: str) -> str:
     """A name without accents, case and punctuation: ``Ynys Môn`` is ``ynys-mon``."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")

@@ -14,7 +14,7 @@ import dagster as dg
 import duckdb
 
 from crime_assets import DataError
-from crime_assets.lake import DuckDB, Lake, atomic, code_version, create
+from crime_assets.lake import DuckDB, Lake, code_version, create
 from crime_assets.london.mps import CITY_OF_LONDON, WHERE_FROM
 from crime_assets.lsoa.assets import lsoa_areas
 from crime_assets.lsoa.labels import LABELS
@@ -28,6 +28,7 @@ from crime_assets.publication import (
     table_metadata,
 )
 from crime_assets.settings import Settings
+from crime_assets.storage import Folder, atomic
 from crime_assets.tables import MPS_LSOA_YEARS
 
 if TYPE_CHECKING:
@@ -219,6 +220,6 @@ def _figures(study: "Study") -> dict[str, object]:
     }
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Folder, content: bytes) -> None:
     with atomic(path) as temporary:
         temporary.write_bytes(content)

@@ -14,12 +14,15 @@ import dagster as dg
 from crime_assets.forecasting.assets import MODEL_ASSETS
 from crime_assets.lake import DuckDB, Lake
 from crime_assets.models.classifiers import CLASSIFIERS
-from crime_assets.partitions import key_of, months, months_x_forces, partition_of
+from crime_assets.partitions import forces, key_of, months, months_x_forces, partition_of
 from crime_assets.publication import markdown_table
 from crime_assets.quality import runner
 from crime_assets.tables import TABLES
 
-CHECKED_WITH = {"rejected_crimes": ("street_crimes", "rejected_lines")}
+CHECKED_WITH = {
+    "rejected_crimes": ("street_crimes", "rejected_lines"),
+    "street_crime_issues": ("street_crimes", "issues"),
+}
 """Tables that another table's asset publishes: that asset, and the name of their check on it."""
 
 _PARTITIONS: dict[tuple[str, ...], dg.PartitionsDefinition | None] = {
@@ -27,6 +30,7 @@ _PARTITIONS: dict[tuple[str, ...], dg.PartitionsDefinition | None] = {
     ("month", "model", "unit"): months,
     ("month", "model"): months,
     ("month",): months,
+    ("force",): forces,
     (): None,
 }
 

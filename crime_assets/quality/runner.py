@@ -145,7 +145,7 @@ def _profile_month(
         models, naive = CLASSIFIERS, NAIVE_CLASS
     for table in (suite.table, *suite.reads):
         wanted: list[dict[str, str]] = [{}]
-        if month and TABLES[table].partitions:
+        if month and "month" in TABLES[table].partitions:
             wanted = [{"month": m} for m in months_back(month, suite.months_before + 1)]
         if "force" in TABLES[table].partitions:
             wanted = [{**w, "force": force} for force in forces for w in wanted]

@@ -2,18 +2,19 @@
 
 import json
 import time
+import zlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import dagster as dg
 import duckdb
 
 from crime_assets.lake import DuckDB, Lake, MissingPartition, create
-from crime_assets.partitions import SAME_MONTH, key_of, months, months_x_forces
+from crime_assets.partitions import SAME_MONTH, key_of, months, months_x_forces, window
 from crime_assets.publication import (
     AuditFailed,
     Result,
     asset_options,
+    audit,
     preview,
     publish_each,
     table_asset,
@@ -22,23 +23,86 @@ from crime_assets.publication import (
 )
 from crime_assets.register import CRIME_TYPES, FORCES
 from crime_assets.settings import Settings
-from crime_assets.sources.police_uk import HEADER, PoliceUkArchive, SourceError, UnknownMonth
+from crime_assets.sources import releases
+from crime_assets.sources.police_uk import (
+    ARCHIVE_MONTHS,
+    HEADER,
+    PoliceUkArchive,
+    SourceError,
+    UnknownMonth,
+)
 from crime_assets.sources.street_crimes import read_crimes, read_member, write_member
-from crime_assets.tables import COVERAGE, REJECTED_CRIMES, STREET_CRIMES
+from crime_assets.storage import Folder
+from crime_assets.tables import (
+    ARCHIVE_INDEX,
+    COVERAGE,
+    REJECTED_CRIMES,
+    RELEASE_CHANGES,
+    STREET_CRIME_ISSUES,
+    STREET_CRIMES,
+)
 
 GROUP = "sources"
 _READING = (
     "sources/published_lines",
     "sources/street_crimes",
     "sources/rejected_crimes",
+    "sources/street_crime_issues",
     "hexes/hex_id_at",
 )
 
 
-def _raw_path(settings: Settings, partition: dict[str, str]) -> Path:
+def _raw_path(settings: Settings, partition: dict[str, str]) -> Folder:
     return settings.data_dir.joinpath(
         "raw", "street_crimes_csv", *(f"{c}={k}" for c, k in partition.items()), "data.csv.gz"
     )
+
+
+@dg.asset(
+    **table_asset(
+        ARCHIVE_INDEX,
+        group=GROUP,
+        statements=["sources/archive_index"],
+        partitions_def=months,
+        audits={
+            "one_file_a_force": "The archive holds at most one file of each force and month, and "
+            "none later than itself."
+        },
+    )
+)
+def archive_index(
+    context: dg.AssetExecutionContext,
+    engine: DuckDB,
+    lake: dg.ResourceParam[Lake],
+    archive: PoliceUkArchive,
+) -> Iterator[dg.Output]:
+    """A force's file of one month in the archive of a release: its size and its checksum.
+
+    The partition is the month of the release. Read from the archive's directory, at its end:
+    nothing is downloaded. What differs from what this lake holds is then fetched
+    (`release_changes` says what that was). The metadata name the edition (ETag): a release may be
+    issued anew.
+    """
+
+    def publish(connection: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
+        release = partition["month"]
+        index = archive.index(release)
+        create(connection, "sources/archive_index", members=releases.as_json(index.members))
+        audit(connection, "sources/audits/one_file_a_force", release=release)
+        edition = {"etag": index.etag, "bytes": index.bytes, "last_modified": index.last_modified}
+        published = lake.publish(
+            connection, "archive_index", ARCHIVE_INDEX.name, partition, edition
+        )
+        metadata = table_metadata(connection, "archive_index", published) | {
+            "url": dg.MetadataValue.url(index.url),
+            "etag": index.etag or "none",
+            "last_modified": index.last_modified or "not said",
+            "archive_bytes": index.bytes or 0,
+            "months": preview(connection, "sources/previews/indexed_months"),
+        }
+        return Result(published.sha256, metadata, {"one_file_a_force": {"files": published.rows}})
+
+    yield from publish_each(context, engine, publish)
 
 
 @dg.asset(
@@ -166,12 +230,16 @@ def street_crimes(
             "release": member.release,
             "newest_release": member.newest_release,
             "sha256": member.sha256,
+            "bytes": len(member.content),
+            "crc32": zlib.crc32(member.content),
             "rows": counts.published,
             "located": counts.located,
             "rejected": counts.rejected,
         }
-        # two files, two moves: whoever is killed between them leaves rejected lines that are newer
-        # than the crimes; making the partition again mends it
+        # three files, three moves: whoever is killed between them leaves rejected lines and an
+        # issue that are newer than the crimes; making the partition again mends it
+        releases.count_issue(connection, lake, partition, member)
+        lake.publish(connection, "street_crime_issues", STREET_CRIME_ISSUES.name, partition)
         rejected = lake.publish(connection, "rejected_crimes", REJECTED_CRIMES.name, partition)
         published = lake.publish(
             connection, "street_crimes", STREET_CRIMES.name, partition, provenance
@@ -272,5 +340,47 @@ def coverage(
             **{f"forces_{status}": count for status, count in statuses.items()},
         }
         return Result(published.sha256, metadata, {"every_force_accounted_for": statuses})
+
+    yield from publish_each(context, engine, publish)
+
+
+@dg.asset(
+    **table_asset(
+        RELEASE_CHANGES,
+        group=GROUP,
+        statements=["sources/release_changes"],
+        partitions_def=months,
+        deps=[
+            archive_index,
+            dg.AssetDep(coverage, partition_mapping=window(ARCHIVE_MONTHS - 1)),
+        ],
+        audits={
+            "types_add_up": "The types of each file add up to its `All crime`, before and after."
+        },
+    )
+)
+def release_changes(
+    context: dg.AssetExecutionContext, engine: DuckDB, lake: dg.ResourceParam[Lake]
+) -> Iterator[dg.Output]:
+    """What a release changed: crimes of one type in a force's file of a month, before and after.
+
+    The partition is the month of the release. From the issues of each file that this lake has read
+    (`street_crime_issues`): of a file that it reads for the first time there is no before. A file
+    may differ and count the same: police.uk revises outcomes and places, too.
+    """
+
+    def publish(connection: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
+        release = partition["month"]
+        lake.require(ARCHIVE_INDEX.name, partition)
+        read = releases.view_issues(connection, lake, release)
+        create(connection, "sources/release_changes", release=release)
+        audit(connection, "sources/audits/types_add_up")
+        published = lake.publish(connection, "release_changes", RELEASE_CHANGES.name, partition)
+        metadata = table_metadata(connection, "release_changes", published) | {
+            "files_read": read,
+            "preview": preview(connection, "sources/previews/changed_months"),
+            "by_force": preview(connection, "sources/previews/changed_forces"),
+        }
+        return Result(published.sha256, metadata, {"types_add_up": {"rows": published.rows}})
 
     yield from publish_each(context, engine, publish)

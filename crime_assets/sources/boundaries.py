@@ -14,7 +14,6 @@ import re
 import shutil
 import sqlite3
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,10 +23,16 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import duckdb
 import fsspec
-import requests
 
 from crime_assets import DataError
 from crime_assets.register import FORCES
+from crime_assets.sources.client import (
+    PASSING_STATUS,
+    Client,
+    Passing,
+    SourceError,
+    SourceUnreachable,
+)
 
 LSOA_CODE = r"lsoa21cd"
 LSOA_NAME = r"lsoa21nm"
@@ -38,15 +43,10 @@ POLYGON_NAME = r"name"
 PAGE_FEATURES = 2000
 """What the ONS layers give in one answer; a service that gives fewer is asked more often."""
 
-WAITS_S = (1.0, 2.0, 5.0, 10.0, 20.0)
-"""Seconds between attempts, unless the service names a time itself; then it is given up."""
-
-LONGEST_WAIT_S = 120.0
-CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 120.0
+"""A service may think for long before it sends a page of large polygons."""
 
 _FEATURE_LAYER = re.compile(r".*/(?:(?:Feature|Map)Server/\d+(?:/query)?|query)/?", re.IGNORECASE)
-_TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _NAMED = 5
 """How many codes an error lists."""
 
@@ -86,7 +86,7 @@ def load_boundaries(
     )
     try:
         with tempfile.TemporaryDirectory(prefix="boundaries-") as folder:
-            for path in _files(source, Path(folder), code):
+            for path in local_files(source, Path(folder), code):
                 _read(connection, _Layer.find(connection, source, path, code, name), loaded)
         _check_rows(connection, source, loaded)
         connection.execute(
@@ -206,7 +206,7 @@ class _Layer:
     ) -> _Layer:
         """The layer of ``path`` that has a code column; raises :class:`BoundaryError`."""
         try:
-            tables = list(_tables(source, path))
+            tables = list(layers_of(source, path))
             columns = [
                 connection.execute(f"describe select * from {reader}", parameters).fetchall()
                 for reader, parameters in tables
@@ -229,16 +229,15 @@ class _Layer:
             )
         (reader, parameters), types = found[0]
         names = [row[0] for row in types]
-        geometry, geometry_type = _geometry_column(source, {row[0]: row[1] for row in types})
+        geometry, geometry_type = geometry_column(source, {row[0]: row[1] for row in types})
         named = None if name is None else _column(names, name, source)
         code_column = _column(names, code, source)
         assert code_column is not None
-        # A GeoPackage without a reference system is read as one that PROJ calls undefined.
-        known = "(" in geometry_type and "Undefined" not in geometry_type
+        known = crs_of(geometry_type) is not None
         return cls(source, reader, parameters, code_column, named, geometry, known)
 
 
-def _tables(source: str, path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+def layers_of(source: str, path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """The table functions, with their parameters, that read the layers of a file."""
     with path.open("rb") as file:
         start = file.read(64)
@@ -292,7 +291,7 @@ def _spelled(pattern: str) -> str:
     return pattern.replace(r"\d", ".").upper()
 
 
-def _geometry_column(source: str, types: Mapping[str, str]) -> tuple[str, str]:
+def geometry_column(source: str, types: Mapping[str, str]) -> tuple[str, str]:
     """The geometry column and its DuckDB type, which tells the coordinate reference system."""
     found = {c: t for c, t in types.items() if t.startswith("GEOMETRY")}
     if len(found) > 1:
@@ -306,6 +305,15 @@ def _geometry_column(source: str, types: Mapping[str, str]) -> tuple[str, str]:
     return next(iter(found.items()))
 
 
+def crs_of(geometry_type: str) -> str | None:
+    """The coordinate reference system in a DuckDB type; ``None`` where the file states none.
+
+    A GeoPackage without one is read as one that PROJ calls undefined.
+    """
+    stated = re.fullmatch(r"GEOMETRY\('(.*)'\)", geometry_type, re.DOTALL)
+    return stated[1].replace("''", "'") if stated and "Undefined" not in stated[1] else None
+
+
 def _read(connection: duckdb.DuckDBPyConnection, layer: _Layer, table: str) -> None:
     """Add the layer's areas, in British National Grid, to ``table``."""
     if not layer.crs_known:
@@ -313,16 +321,16 @@ def _read(connection: duckdb.DuckDBPyConnection, layer: _Layer, table: str) -> N
             f"{layer.source}: its geometries have no coordinate reference system; write it with "
             "one, such as EPSG:27700"
         )
-    name = "null" if layer.name is None else _quoted(layer.name)
+    name = "null" if layer.name is None else quoted(layer.name)
     try:
         connection.execute(
             f"""
             insert into {table}
             select
-                {_quoted(layer.code)}::varchar,
+                {quoted(layer.code)}::varchar,
                 {name}::varchar,
                 st_force2d(
-                    st_transform({_quoted(layer.geometry)}, 'EPSG:27700', always_xy := true)
+                    st_transform({quoted(layer.geometry)}, 'EPSG:27700', always_xy := true)
                 )
             from {layer.reader}
             """,
@@ -335,7 +343,8 @@ def _read(connection: duckdb.DuckDBPyConnection, layer: _Layer, table: str) -> N
         ) from error
 
 
-def _quoted(identifier: str) -> str:
+def quoted(identifier: str) -> str:
+    """A column's name as SQL spells it."""
     return '"' + identifier.replace('"', '""') + '"'
 
 
@@ -410,16 +419,16 @@ def _refuse(source: str, refused: duckdb.DuckDBPyConnection, what: str, remedy: 
 # --- Where they come from -------------------------------------------------------------------
 
 
-def _files(source: str, folder: Path, code: str) -> Iterator[Path]:
+def local_files(source: str, folder: Path, code: str) -> Iterator[Path]:
     """The local files that hold ``source``, fetched into ``folder`` where it is a URL."""
     address = urlsplit(source)
     if address.scheme in ("http", "https"):
-        with requests.Session() as session:
+        with Client(read_timeout_s=READ_TIMEOUT_S) as client:
             if _FEATURE_LAYER.fullmatch(address.path):
-                yield from _pages(session, source, folder, code)
+                yield from _pages(client, source, folder, code)
             else:
                 path = folder / "download"
-                _patiently(source, lambda: _download(session, source, {}, path))
+                _fetched(source, lambda: client.fetch(source, path))
                 yield path
     elif "://" in source:
         path = folder / "download"
@@ -439,59 +448,21 @@ def _files(source: str, folder: Path, code: str) -> Iterator[Path]:
         yield path
 
 
-class _Transient(Exception):
-    """A fault that may pass; ``wait_s`` is how long the service asks to wait, if it says."""
-
-    def __init__(self, fault: str, wait_s: float | None = None) -> None:
-        super().__init__(fault)
-        self.wait_s = wait_s
-
-
-def _patiently(source: str, attempt: Callable[[], Any]) -> Any:
-    """What ``attempt`` returns, tried again after transient faults; else a `BoundaryError`."""
-    for wait_s in (*WAITS_S, None):
-        try:
-            return attempt()
-        except (
-            _Transient,
-            requests.ConnectionError,
-            requests.Timeout,
-            requests.exceptions.ChunkedEncodingError,
-            requests.exceptions.ContentDecodingError,
-        ) as fault:
-            if wait_s is None:
-                raise BoundaryError(
-                    f"{source}: gave no usable answer in {len(WAITS_S) + 1} attempts, the last: "
-                    f"{fault}; try later, or give a file that you downloaded"
-                ) from fault
-            asked = fault.wait_s if isinstance(fault, _Transient) else None
-            time.sleep(min(wait_s if asked is None else asked, LONGEST_WAIT_S))
-        except requests.RequestException as fault:
-            raise BoundaryError(f"{source}: cannot be fetched ({fault})") from fault
-    raise AssertionError("the last attempt returns or raises")
+def _fetched(source: str, fetch: Callable[[], Any]) -> Any:
+    """What ``fetch`` returns; raises :class:`BoundaryError` for what the client gave up."""
+    try:
+        return fetch()
+    except SourceUnreachable as error:
+        raise BoundaryError(
+            f"{source}: {error}; try later, or give a file that you downloaded"
+        ) from error
+    except (SourceError, FileNotFoundError) as error:
+        raise BoundaryError(
+            f"{source}: cannot be fetched ({error}); is the address right?"
+        ) from error
 
 
-def _download(session: requests.Session, url: str, params: Mapping[str, str], path: Path) -> None:
-    """Write what ``url`` answers to ``path``; raises for a status other than 200."""
-    timeout = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
-    with session.get(url, params=params, timeout=timeout, stream=True) as answer:
-        if answer.status_code in _TRANSIENT_STATUS:
-            asked = answer.headers.get("Retry-After", "")
-            raise _Transient(
-                f"status {answer.status_code}", float(asked) if asked.isdigit() else None
-            )
-        if answer.status_code != 200:
-            raise BoundaryError(
-                f"{url}: answered with status {answer.status_code} {answer.reason}; is the "
-                "address right?"
-            )
-        with path.open("wb") as file:
-            # Decompressed, and a body that breaks off raises: answer.raw does neither.
-            for block in answer.iter_content(2**20):
-                file.write(block)
-
-
-def _pages(session: requests.Session, source: str, folder: Path, code: str) -> Iterator[Path]:
+def _pages(client: Client, source: str, folder: Path, code: str) -> Iterator[Path]:
     """The pages of a feature service's layer as GeoJSON files, one at a time.
 
     Ordered by code, since a service without an order may give a row on two pages and another on
@@ -512,11 +483,12 @@ def _pages(session: requests.Session, source: str, folder: Path, code: str) -> I
     def page(offset: int, count: int, order: Mapping[str, str], path: Path) -> dict[str, Any]:
         paging = {"resultOffset": str(offset), "resultRecordCount": str(count), **order}
 
-        def attempt() -> dict[str, Any]:
-            _download(session, url, {**query, **paging}, path)
-            return _feature_collection(source, path)
+        def fetch() -> dict[str, Any]:
+            return client.fetch(
+                url, path, {**query, **paging}, lambda fetched: _feature_collection(source, fetched)
+            )
 
-        return _patiently(source, attempt)
+        return _fetched(source, fetch)
 
     first = page(0, 1, {}, folder / "first.geojson")["features"]
     properties = list(first[0]["properties"] or ()) if first else []
@@ -558,12 +530,12 @@ def _feature_collection(source: str, path: Path) -> dict[str, Any]:
     try:
         answer = json.loads(text)
     except ValueError as error:
-        raise _Transient(f"no JSON, it starts with {text[:60]!r}") from error
+        raise Passing(f"no JSON, it starts with {text[:60]!r}") from error
     if isinstance(answer, dict) and "error" in answer:
         fault = answer["error"] if isinstance(answer["error"], dict) else {}
         said = f"{fault.get('code')} {fault.get('message')} {fault.get('details') or ''}".strip()
-        if fault.get("code") in _TRANSIENT_STATUS:
-            raise _Transient(f"error {said}")
+        if fault.get("code") in PASSING_STATUS:
+            raise Passing(f"error {said}")
         raise BoundaryError(f"{source}: the service answered with the error {said}")
     if not isinstance(answer, dict) or not isinstance(answer.get("features"), list):
         raise BoundaryError(

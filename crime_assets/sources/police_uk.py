@@ -1,4 +1,4 @@
-"""police.uk's archive of street crimes: find the member of a month and a force, and read it.
+"""police.uk's archive of street crimes: what it holds, and the member of a month and a force.
 
 An archive ``YYYY-MM.zip`` holds 36 months; a member ``YYYY-MM/YYYY-MM-<force>-street.csv`` is one
 force's crimes of one month. Archives differ in which forces they hold for a month, so a member is
@@ -15,17 +15,27 @@ import struct
 import threading
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from functools import cached_property
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, TypeVar, cast
 
 import dagster as dg
 import fsspec
 import numpy as np
 from pydantic import PrivateAttr
 
-from crime_assets import DataError
+from crime_assets.sources.client import (
+    Client,
+    EditionChanged,
+    Head,
+    Patience,
+    RangeFile,
+    SourceError,
+    SourceUnreachable,
+)
 
 HEADER = (
     "Crime ID,Month,Reported by,Falls within,Longitude,Latitude,Location,"
@@ -33,6 +43,11 @@ HEADER = (
 )
 ARCHIVE_MONTHS = 36
 """The months that an archive of data.police.uk holds, the last being its own."""
+
+IN_A_HURRY = Patience(attempts=3, first_s=0.5, longest_s=2.0, longest_asked_s=5.0)
+
+EDITIONS = 5
+"""How often a release may be issued anew while it is read, before it is left for another day."""
 
 MAX_MEMBER_BYTES = 512 * 2**20
 """No force publishes a twentieth of it a month; a member that unpacks to more is a zip bomb."""
@@ -45,22 +60,18 @@ MAX_LINE_BYTES = 64 * 2**10
 
 _MEMBER = re.compile(r"(?:.*[/\\])?(\d{4}-\d{2})[/\\]\1-([a-z-]+)-street\.csv", re.DOTALL)
 _RELEASE = re.compile(r"(?:.*/)?(\d{4}-\d{2})\.zip")
-_BLOCK_BYTES = 2**16
 _LOCAL_HEADER_BYTES = 30
 _LOCAL_EXTRA_BYTES = 64
 """What a local header may hold beyond the directory's copy of it; more costs a second request."""
 
+_LARGER_PACKED_BYTES = 2**16
+"""What does not compress is packed a little larger than it is, never much."""
 
-class SourceError(DataError):
-    """What was published cannot be used. The message names archive, member and cause."""
+T = TypeVar("T")
 
 
 class UnknownMonth(SourceError):
     """No archive holds the month."""
-
-
-class SourceUnreachable(ConnectionError):
-    """What was published cannot be read now, be it the network or a disk: worth another try."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +102,43 @@ class Member:
 
 
 @dataclass(frozen=True)
+class Release:
+    """A release, and what tells its edition from others: it may be issued anew.
+
+    ``url`` is where it is, ``etag`` changes with every edition, ``last_modified`` is as HTTP spells
+    dates (empty where unknown), ``bytes`` the size of the archive, or of all unpacked members.
+    """
+
+    release: str
+    url: str
+    etag: str
+    bytes: int
+    last_modified: str
+
+
+@dataclass(frozen=True)
+class IndexedMember:
+    """A force's file of one month as its archive lists it: sizes unpacked and packed, and CRC-32.
+
+    ``name`` is where the archive holds it, be that the right place or not.
+    """
+
+    month: str
+    force: str
+    name: str
+    bytes: int
+    packed_bytes: int
+    crc32: int
+
+
+@dataclass(frozen=True)
+class ReleaseIndex(Release):
+    """A release, and the street-crime members that this edition of it holds, by month and force."""
+
+    members: tuple[IndexedMember, ...]
+
+
+@dataclass(frozen=True)
 class _Bytes:
     """The bytes of a member, and their deflated form where the archive has it."""
 
@@ -105,20 +153,28 @@ class _Archive(Protocol):
     url: str
 
     @property
+    def edition(self) -> Head | None: ...
+
+    @property
     def members(self) -> dict[tuple[str, str], list[str]]: ...
 
     def read(self, name: str) -> _Bytes: ...
+
+    def issued(self) -> Release: ...
+
+    def index(self) -> list[IndexedMember]: ...
 
 
 class PoliceUkArchive(dg.ConfigurableResource):
     """The street crimes of police.uk, from its website, a folder of zips, or a folder of CSVs.
 
     ``url`` is any that fsspec knows. Over HTTP a zip is read by range requests: its directory
-    once, then only the member that is asked for. All kinds give the same bytes for a member.
-    Several threads may ask at a time.
+    once, then only the member that is asked for. Where it is issued anew meanwhile, its directory
+    is read again. All kinds give the same bytes for a member. Several threads may ask at a time.
     """
 
     url: str
+    _client: Client = PrivateAttr(default_factory=Client)
     _archives: dict[str, _Archive] = PrivateAttr(default_factory=dict)
     _looking: Any = PrivateAttr(default_factory=threading.Lock)
 
@@ -129,6 +185,80 @@ class PoliceUkArchive(dg.ConfigurableResource):
         what lies there is no archive or no street-crime file, :class:`SourceUnreachable` where it
         cannot be read now.
         """
+        return self._of_one_edition(lambda: self._find(month, force))
+
+    def in_a_hurry(self) -> PoliceUkArchive:
+        """The same for sensors, which have a minute: it gives a silent website up in half of it."""
+        archive = PoliceUkArchive(url=self.url)
+        archive._client = Client(IN_A_HURRY, connect_timeout_s=3.0, read_timeout_s=10.0)
+        return archive
+
+    def newest(self) -> Release:
+        """The newest release, asked for anew each time and without downloading any of it.
+
+        A website is asked where its ``latest.zip`` leads, and nothing else. Raises as
+        :meth:`find` does.
+        """
+        if self._is_website:
+            release, head = self._latest()
+            url = f"{self._root}/{release}.zip"
+            return Release(release, url, head.edition, head.bytes or 0, head.last_modified)
+        self._file_system.invalidate_cache()
+        releases = self._listed_releases()
+        release = max(releases)
+        return self._archive(release, releases[release]).issued()
+
+    def index(self, release: str) -> ReleaseIndex:
+        """What the archive of a release holds, from its directory alone (of CSVs: read for it).
+
+        Raises :class:`SourceError` for a release that is not there, else as :meth:`find` does.
+        """
+        return self._of_one_edition(lambda: self._index(release))
+
+    def last_updated(self, api_url: str) -> str:
+        """The newest month of which police.uk's API has crimes (``2025-12``).
+
+        Source: https://data.police.uk/docs/method/crime-last-updated/
+        """
+        url = f"{api_url.rstrip('/')}/crime-last-updated"
+        try:
+            answer = self._client.json(url)
+        except FileNotFoundError as error:
+            raise SourceError(f"{error}; is it the address of police.uk's API?") from error
+        date = answer.get("date") if isinstance(answer, dict) else None
+        match = re.fullmatch(r"(\d{4}-\d{2})-\d{2}", str(date))
+        if match is None:
+            raise SourceError(f'{url}: answered {answer!r}, not {{"date": "YYYY-MM-DD"}}')
+        return match[1]
+
+    def _of_one_edition(self, ask: Callable[[], T]) -> T:
+        """What ``ask`` returns; asked again where an archive is issued anew meanwhile."""
+        for _ in range(EDITIONS):
+            try:
+                return ask()
+            except EditionChanged as error:
+                changed = error
+                with self._looking:
+                    for release, archive in list(self._archives.items()):
+                        if archive.edition == changed.was:
+                            del self._archives[release]
+        raise SourceUnreachable(
+            f"it was issued anew {EDITIONS} times while it was read, the last: {changed}"
+        ) from changed
+
+    def _index(self, release: str) -> ReleaseIndex:
+        with self._looking:
+            path = self._releases.get(release)
+            if path is None:
+                raise SourceError(
+                    f"{self.url} holds no release {release}; the newest is "
+                    f"{max(self._releases, default='none')}"
+                )
+            archive = self._archives.setdefault(release, self._archive(release, path))
+            members = sorted(archive.index(), key=lambda member: (member.month, member.force))
+            return ReleaseIndex(**vars(archive.issued()), members=tuple(members))
+
+    def _find(self, month: str, force: str) -> Member:
         name = f"{month}/{month}-{force}-street.csv"
         with self._looking:  # a directory is read once, whoever asks first
             newest, holder = self._newest_holding(month, force)
@@ -172,17 +302,45 @@ class PoliceUkArchive(dg.ConfigurableResource):
 
     # --- which archives there are -----------------------------------------------------------
 
+    @property
+    def _is_website(self) -> bool:
+        return self.url.startswith(("http://", "https://"))
+
     @cached_property
-    def _file_system(self) -> tuple[fsspec.AbstractFileSystem, str]:
-        file_system, path = fsspec.core.url_to_fs(self.url)
-        return file_system, path.rstrip("/")
+    def _root(self) -> str:
+        url = self.url if self._is_website else fsspec.core.url_to_fs(self.url)[1]
+        return str(url).rstrip("/")
+
+    @cached_property
+    def _file_system(self) -> fsspec.AbstractFileSystem:
+        return fsspec.core.url_to_fs(self.url)[0]
 
     @cached_property
     def _releases(self) -> dict[str, str]:
         """The releases by name, with the address of each (a zip, or the folder of CSVs)."""
-        file_system, root = self._file_system
-        if _is_http(root):
-            return self._releases_by_address(file_system, root)
+        if not self._is_website:
+            return self._listed_releases()
+        # A website does not list its archives. Every month before the newest has an address as
+        # well; whether anything is there is seen when asked.
+        months = np.arange(np.datetime64("2010-12"), np.datetime64(self._latest()[0]) + 1)
+        return {month: f"{self._root}/{month}.zip" for month in months.astype(str)}
+
+    def _latest(self) -> tuple[str, Head]:
+        """The newest release of a website: ``latest.zip`` redirects to it."""
+        url = f"{self._root}/latest.zip"
+        try:
+            head = self._client.head(url)
+        except (FileNotFoundError, SourceUnreachable) as error:
+            raise SourceUnreachable(
+                f"{url} cannot be asked which archive is the newest: {error}"
+            ) from error
+        match = _RELEASE.fullmatch(head.url.split("?")[0])
+        if match is None:
+            raise SourceError(f"{url} leads to {head.url}, not to a YYYY-MM.zip")
+        return match[1], head
+
+    def _listed_releases(self) -> dict[str, str]:
+        file_system, root = self._file_system, self._root
         if not file_system.isdir(root):
             raise SourceError(f"CRIME_ARCHIVE_URL {self.url}: there is no such folder")
         entries = file_system.ls(root, detail=False)
@@ -203,85 +361,62 @@ class PoliceUkArchive(dg.ConfigurableResource):
             )
         return zips or {months[-1]: root}
 
-    @staticmethod
-    def _releases_by_address(file_system: fsspec.AbstractFileSystem, root: str) -> dict[str, str]:
-        """A website does not list its archives: ``latest.zip`` redirects to the newest.
-
-        Every month before it has an address as well; whether it is there is seen when asked.
-        """
-        try:
-            newest = file_system.info(f"{root}/latest.zip")["url"]
-        except Exception as error:
-            raise SourceUnreachable(
-                f"{root}/latest.zip cannot be asked which archive is the newest: {_cause(error)}"
-            ) from error
-        match = _RELEASE.fullmatch(str(newest).split("?")[0])
-        if match is None:
-            raise SourceError(f"{root}/latest.zip leads to {newest}, not to a YYYY-MM.zip")
-        last = np.datetime64(match[1])
-        months = np.arange(np.datetime64("2010-12"), last + 1).astype(str)
-        return {month: f"{root}/{month}.zip" for month in months}
+    def _archive(self, release: str, path: str) -> _Archive:
+        if self._is_website:
+            return _Zip(path, release, self._client)
+        if path == self._root:
+            return _Folder(self._file_system, path, release)
+        return _Zip(path, release, self._file_system)
 
     def _newest_first(self, month: str) -> Iterator[_Archive]:
         """The archives that may hold ``month``, the newest first."""
-        file_system, root = self._file_system
-        zips = list(self._releases.values()) != [root]
-        for release in sorted(self._releases, reverse=True):
-            if zips and not 0 <= _months_between(month, release) < ARCHIVE_MONTHS:
+        for release, path in sorted(self._releases.items(), reverse=True):
+            if path != self._root and not 0 <= _months_between(month, release) < ARCHIVE_MONTHS:
                 continue
-            archive = self._archives.get(release)
-            if archive is None:
-                archive = (
-                    _Zip(file_system, self._releases[release], release)
-                    if zips
-                    else _Folder(file_system, root, release)
-                )
-                self._archives[release] = archive
-            yield archive
+            if release not in self._archives:
+                self._archives[release] = self._archive(release, path)
+            yield self._archives[release]
 
 
 class _Zip:
     """An archive as published. Its directory is read once; a member is one range of its bytes."""
 
-    def __init__(self, file_system: fsspec.AbstractFileSystem, url: str, release: str) -> None:
-        self._file_system, self.url, self.release = file_system, url, release
-        self._size: int | None = None
+    def __init__(self, url: str, release: str, source: Client | fsspec.AbstractFileSystem) -> None:
+        self.url, self.release = url, release
+        self._source = source
+        self._remote: RangeFile | None = None
 
-    def _open(self) -> IO[bytes]:
+    @property
+    def edition(self) -> Head | None:
+        """Which edition a website's archive is read from, once it is."""
+        return self._remote.head if self._remote else None
+
+    def _open(self) -> IO[bytes] | RangeFile:
         """The archive to read and seek in; :class:`FileNotFoundError` where it does not exist."""
-        if not _is_http(self.url):
-            return self._file_system.open(self.url, "rb")
-        try:
-            file = self._file_system.open(
-                self.url, "rb", block_size=_BLOCK_BYTES, cache_type="none", size=self._size
-            )
-        except FileNotFoundError as error:
-            # fsspec says so of whatever goes wrong; only these say that nothing is there
-            if getattr(error.__cause__, "status", None) in (404, 410):
-                raise
-            raise SourceUnreachable(
-                f"archive {self.url}: it cannot be read now: {_cause(error)}"
-            ) from error
-        self._size = getattr(file, "size", None)
-        if not self._size or not file.seekable():
-            raise SourceError(f"archive {self.url}: its server gives no parts of it (ranges)")
-        return file
+        if not isinstance(self._source, Client):
+            return self._source.open(self.url, "rb")
+        if self._remote is None:
+            self._remote = self._source.open(self.url)
+        return self._remote.again()
 
     @cached_property
     def _directory(self) -> list[zipfile.ZipInfo]:
         try:
             with self._open() as file:
                 try:
-                    with zipfile.ZipFile(file) as archive:
+                    # typeshed asks for a name and a mode, which zipfile does not
+                    with zipfile.ZipFile(cast(IO[bytes], file)) as archive:
                         return archive.infolist()
                 except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
+                    if isinstance(error.__context__, OSError):
+                        raise error.__context__ from None  # zipfile takes it for a broken zip
                     file.seek(0)
                     raise SourceError(
                         f"archive {self.url}: {_what_it_is(file.read(512))} ({error})"
                     ) from error
         except FileNotFoundError:
             return []  # a website that no longer keeps this release
-        except (SourceError, SourceUnreachable):
+        except (SourceError, EditionChanged):
             raise
         except Exception as error:  # whatever the file system raises: each has its own
             raise SourceUnreachable(
@@ -292,6 +427,31 @@ class _Zip:
     def members(self) -> dict[tuple[str, str], list[str]]:
         return _names_by_member(info.filename for info in self._directory)
 
+    def index(self) -> list[IndexedMember]:
+        """The street-crime members, as the directory lists them."""
+        return [
+            IndexedMember(
+                match[1],
+                match[2],
+                info.filename,
+                info.file_size,
+                info.compress_size,
+                info.CRC,
+            )
+            for info in self._directory
+            if (match := _MEMBER.fullmatch(info.filename))
+        ]
+
+    def issued(self) -> Release:
+        """The edition; raises :class:`SourceError` where there is no such archive."""
+        if not isinstance(self._source, Client):
+            info = {f"{self.release}.zip": self._source.info(self.url)}
+            return _issued(self.release, self.url, info)
+        head = self.edition
+        if head is None:
+            raise SourceError(f"archive {self.url}: there is no such release")
+        return Release(self.release, self.url, head.edition, head.bytes or 0, head.last_modified)
+
     def read(self, name: str) -> _Bytes:
         where = f"archive {self.url}, member {name}"
         info = next(info for info in self._directory if info.filename == name)
@@ -300,10 +460,17 @@ class _Zip:
                 f"{where}: it says that it unpacks to {info.file_size:,} bytes, more than the "
                 f"{MAX_MEMBER_BYTES:,} that a month of a force can have"
             )
+        if info.compress_size > info.file_size + _LARGER_PACKED_BYTES:
+            raise SourceError(
+                f"{where}: damaged in the archive ({info.compress_size:,} packed bytes of "
+                f"{info.file_size:,})"
+            )
         try:
             packed = self._packed(info)
         except zipfile.BadZipFile as error:
             raise SourceError(f"{where}: damaged in the archive ({error})") from error
+        except (SourceError, EditionChanged):
+            raise
         except Exception as error:  # whatever the file system raises: each has its own
             raise SourceUnreachable(f"{where}: it cannot be read now: {_cause(error)}") from error
         try:
@@ -333,10 +500,32 @@ class _Folder:
     def __init__(self, file_system: fsspec.AbstractFileSystem, url: str, release: str) -> None:
         self._file_system, self.url, self.release = file_system, url, release
 
+    edition: Head | None = None
+    """Files of a folder have no edition in common."""
+
+    @cached_property
+    def _files(self) -> dict[str, Mapping[str, Any]]:
+        """What the file system says of each file, by its path in the folder."""
+        found = self._file_system.find(self.url, maxdepth=2, detail=True)
+        return {path.removeprefix(self.url).lstrip("/"): info for path, info in found.items()}
+
     @cached_property
     def members(self) -> dict[tuple[str, str], list[str]]:
-        found = self._file_system.find(self.url, maxdepth=2)
-        return _names_by_member(path.removeprefix(self.url).lstrip("/") for path in found)
+        return _names_by_member(self._files)
+
+    def index(self) -> list[IndexedMember]:
+        """The street-crime members; each is read for its checksum."""
+        return [
+            IndexedMember(month, force, name, len(content), len(content), zlib.crc32(content))
+            for (month, force), names in self.members.items()
+            for name in names
+            for content in [self.read(name).content]
+        ]
+
+    def issued(self) -> Release:
+        """The edition, by the members' names, sizes and times."""
+        members = {name: info for name, info in self._files.items() if _MEMBER.fullmatch(name)}
+        return _issued(self.release, self.url, members)
 
     def read(self, name: str) -> _Bytes:
         path = f"{self.url}/{name}"
@@ -352,6 +541,27 @@ class _Folder:
             f"archive {self.url}, member {name}: {size:,} bytes, more than the "
             f"{MAX_MEMBER_BYTES:,} that a month of a force can have"
         )
+
+
+def _issued(release: str, url: str, files: Mapping[str, Mapping[str, Any]]) -> Release:
+    """A release on a file system, whose edition is known by names, sizes and times of its files."""
+    times = [info.get("mtime") or info.get("LastModified") for info in files.values()]
+    stamps = [
+        time if isinstance(time, datetime) else datetime.fromtimestamp(time, UTC)
+        for time in times
+        if time is not None
+    ]
+    listed = sorted(
+        f"{name} {info['size']} {time}"
+        for (name, info), time in zip(files.items(), times, strict=True)
+    )
+    return Release(
+        release,
+        url,
+        etag=hashlib.sha256("\n".join(listed).encode()).hexdigest(),
+        bytes=sum(info["size"] for info in files.values()),
+        last_modified=format_datetime(max(stamps).astimezone(UTC), usegmt=True) if stamps else "",
+    )
 
 
 def _names_by_member(names: Iterable[str]) -> dict[tuple[str, str], list[str]]:
@@ -471,13 +681,10 @@ def _quoted(name: str) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    """What went wrong below: fsspec hides it behind a ``FileNotFoundError``."""
-    cause = error.__cause__ or error
-    return f"{type(cause).__name__}: {cause}"
-
-
-def _is_http(url: str) -> bool:
-    return url.startswith(("http://", "https://"))
+    """What went wrong below; our own errors say it in words."""
+    return (
+        str(error) if isinstance(error, SourceUnreachable) else f"{type(error).__name__}: {error}"
+    )
 
 
 def _months_between(earlier: str, later: str) -> int:

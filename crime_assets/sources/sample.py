@@ -198,6 +198,10 @@ STREET_NAMES = (
 STREET_ENDINGS = "Street Road Lane Close Avenue Drive Way Court Grove Place Terrace Hill"
 
 
+JUNCTION_OFF_M = 12.0
+"""How far, north and east, a junction usually lies from its snap point."""
+
+
 class ChangingPlace(NamedTuple):
     """A place in every force that is as busy as its busiest, but not always."""
 
@@ -245,6 +249,7 @@ class Sample:
     archive: Path  # folder of zips
     force_areas: Path
     lsoas: Path
+    streets: Path
     forces: tuple[str, ...]
     months: tuple[str, ...]
     rows: Mapping[str, Mapping[str, int]]  # data rows by archive (`2025-12`) and force
@@ -256,11 +261,13 @@ def write_sample(
     """Write the sample's archives and boundaries below `folder`, in place of those already there.
 
     Makes `archive/2025-11.zip`, `archive/2025-12.zip`, `boundaries/force_areas.parquet` (PFA23CD,
-    PFA23NM, geometry) and `boundaries/lsoas.parquet` (LSOA21CD, LSOA21NM, geometry), both
-    GeoParquet in EPSG:27700. `progress` is told in words what has been made.
+    PFA23NM, geometry), `boundaries/lsoas.parquet` (LSOA21CD, LSOA21NM, geometry) and
+    `streets.parquet` (id, name, highway, geometry), all GeoParquet in EPSG:27700. `progress` is
+    told in words what has been made.
     """
     say = progress or (lambda _: None)
-    lsoa_rng, place_rng, *force_rngs = np.random.default_rng(seed).spawn(2 + len(FORCES))
+    rngs = np.random.default_rng(seed).spawn(3 + len(FORCES))
+    lsoa_rng, place_rng, *force_rngs, street_rng = rngs
     archive, boundaries = folder / "archive", folder / "boundaries"
     archive.mkdir(parents=True, exist_ok=True)
     boundaries.mkdir(parents=True, exist_ok=True)
@@ -272,6 +279,9 @@ def write_sample(
         say(f"drew {len(lsoas)} LSOAs of {len(FORCES)} made-up forces")
         places = draw_places(connection, place_rng, warp, lsoas)
         say(f"drew {len(places):,} snap points")
+        streets = draw_streets(street_rng, places)
+        write_streets(connection, streets, folder / "streets.parquet")
+        say(f"drew {len(streets):,} streets")
 
     files: dict[str, dict[str, bytes]] = {release: {} for release in ARCHIVES}
     rows: dict[str, dict[str, int]] = {release: {} for release in ARCHIVES}
@@ -295,6 +305,7 @@ def write_sample(
         archive=archive,
         force_areas=boundaries / "force_areas.parquet",
         lsoas=boundaries / "lsoas.parquet",
+        streets=folder / "streets.parquet",
         forces=tuple(force.slug for force in FORCES),
         months=MONTHS,
         rows=rows,
@@ -499,7 +510,7 @@ def draw_places(
     warp: Callable[[Points], Points],
     lsoas: pd.DataFrame,
 ) -> pd.DataFrame:
-    """One row a snap point: force, kind, centrality, changing, lsoa_name, text.
+    """One row a snap point: force, kind, centrality, changing, easting, northing, lsoa_name, text.
 
     `force` is an index into FORCES, or ON_MAINLAND, or NOWHERE: the last row stands for crimes
     without a location. `kind` is an index into PLACE_KINDS, `changing` one into CHANGING_PLACES
@@ -590,6 +601,8 @@ def publish_places(connection: duckdb.DuckDBPyConnection, drawn: pd.DataFrame) -
             kind,
             centrality,
             changing,
+            easting,
+            northing,
             lsoa_name,
             format(
                 '{:.6f},{:.6f},On or near {},{},{}',
@@ -606,6 +619,61 @@ def publish_places(connection: duckdb.DuckDBPyConnection, drawn: pd.DataFrame) -
     ).df()
     nowhere = {"force": NOWHERE, "changing": -1, "lsoa_name": "", "text": ",,No Location,,"}
     return pd.concat([places, pd.DataFrame([nowhere])], ignore_index=True)
+
+
+# --- Streets ---------------------------------------------------------------------------------
+
+
+def draw_streets(rng: Generator, places: pd.DataFrame) -> pd.DataFrame:
+    """One row a street between two junctions: id, name, highway, line (WKT, EPSG:27700).
+
+    Junctions lie near the snap points of the forces, so that these lie near streets. Two junctions
+    are joined where the circle between them holds no other (a Gabriel graph): a plane mesh without
+    crossings, dense in towns. A street bends a little on its way, and none is longer than 4 km.
+    """
+    from scipy.spatial import Delaunay
+
+    on_land = places.loc[places["force"] >= 0, ["easting", "northing"]].to_numpy()
+    junctions = np.unique(on_land + rng.normal(0, JUNCTION_OFF_M, on_land.shape), axis=0).round(1)
+    corners = Delaunay(junctions).simplices
+    sides = np.concatenate([np.roll(corners, turn, axis=1) for turn in range(3)])
+    ends, opposite = np.sort(sides[:, :2], axis=1), sides[:, 2]
+    middle = junctions[ends].mean(axis=1)
+    radius = np.hypot(*(junctions[ends[:, 0]] - middle).T)
+    inside = np.hypot(*(junctions[opposite] - middle).T) < radius
+    ends, which = np.unique(ends, axis=0, return_inverse=True)
+    kept = np.bincount(which.ravel(), weights=inside) == 0
+    kept &= 2 * np.bincount(which.ravel(), weights=radius) < 4_000 * np.bincount(which.ravel())
+    start, end = junctions[ends[kept, 0]], junctions[ends[kept, 1]]
+    across = (end - start)[:, ::-1] * (-1, 1)
+    bend = (start + end) / 2 + rng.normal(0, 0.04, (len(start), 1)) * across
+    names = [" ".join(pair) for pair in product(STREET_NAMES.split(), STREET_ENDINGS.split())]
+    points = np.stack([start, bend, end], axis=1)
+    return pd.DataFrame(
+        {
+            "id": [f"S{n:06d}" for n in range(1, len(points) + 1)],
+            "name": np.array(names)[rng.integers(0, len(names), len(points))],
+            "highway": np.where(np.hypot(*(end - start).T) < 300, "residential", "unclassified"),
+            "line": [
+                f"LINESTRING ({', '.join(f'{east:.1f} {north:.1f}' for east, north in line)})"
+                for line in points
+            ],
+        }
+    )
+
+
+def write_streets(connection: duckdb.DuckDBPyConnection, streets: pd.DataFrame, path: Path) -> None:
+    """Write streets as GeoParquet, beside its place, then move it there."""
+    connection.register("drawn_streets", streets)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    connection.sql(
+        """
+        select id, name, highway, ST_GeomFromText(line)::geometry('EPSG:27700') as geometry
+        from drawn_streets
+        order by id
+        """
+    ).write_parquet(str(unfinished), compression="zstd")
+    os.replace(unfinished, path)
 
 
 # --- Crimes ----------------------------------------------------------------------------------

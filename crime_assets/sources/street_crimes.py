@@ -10,13 +10,13 @@ import json
 import struct
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 
-from crime_assets.lake import atomic, create
+from crime_assets.lake import create
 from crime_assets.register import CRIME_TYPES
 from crime_assets.sources.police_uk import Member, SourceError
+from crime_assets.storage import Folder, atomic
 
 _GZIP_HEAD = b"\x1f\x8b\x08\x04" + bytes(4) + b"\x00\xff"
 """Deflate, with an extra field, no time of writing (the same bytes each time), no system named."""
@@ -37,7 +37,7 @@ class ReadCounts:
     type_out_of_its_months: int
 
 
-def write_member(path: Path, member: Member) -> int:
+def write_member(path: Folder, member: Member) -> int:
     """Keep a member as ``path``, compressed; returns the bytes written.
 
     The same member of the same kind of archive gives the same bytes: what a zip held deflated is
@@ -62,7 +62,7 @@ def write_member(path: Path, member: Member) -> int:
     return len(packed)
 
 
-def read_member(path: Path) -> Member:
+def read_member(path: Folder) -> Member:
     """The member that :func:`write_member` kept.
 
     Raises :class:`SourceError` where the file is not what was written.

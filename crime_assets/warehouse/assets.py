@@ -1,7 +1,8 @@
 """The analysts' database: ``crime.duckdb``, a view on every table of the lake.
 
 Views on the partitions as they were when it was built, held by hard links: it takes a moment and
-no space, and as many people as like may read it while partitions are being replaced.
+no space, and as many people as like may read it while partitions are being replaced. In object
+storage it has views on the partitions of now.
 """
 
 import hashlib
@@ -14,13 +15,14 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 
-from crime_assets.lake import DuckDB, Lake, atomic, code_version, sql
+from crime_assets.lake import DuckDB, Lake, code_version, sql
 from crime_assets.publication import AuditFailed, Result, asset_options, preview, publish_each
 from crime_assets.quality.checks import models_of
 from crime_assets.settings import Settings
+from crime_assets.storage import Folder, atomic, open_storage
 from crime_assets.tables import TABLES, Table
 
-_TABLES_WITHOUT_ASSET = {"rejected_crimes"}
+_TABLES_WITHOUT_ASSET = {"rejected_crimes", "street_crime_issues"}
 
 
 def create_view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table) -> None:
@@ -53,13 +55,24 @@ def create_view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table)
 
 
 @contextmanager
-def _gone_on_error(folder: Path) -> Iterator[None]:
-    """Remove ``folder`` where what is done meanwhile fails."""
+def _as_now(lake: Lake, generations: Folder) -> Iterator[Lake]:
+    """The lake as it is now, held by links in a folder of ``generations``; not on an error.
+
+    The one before is kept: who has the database of before open may still read it. In object storage
+    nothing is held, and it is the lake itself.
+    """
+    if not isinstance(generations, Path):
+        yield lake
+        return
+    generation = generations / uuid.uuid4().hex
+    generation.mkdir(parents=True)
     try:
-        yield
+        yield lake.freeze(generation)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(generation, ignore_errors=True)
         raise
+    for old in sorted(generations.iterdir(), key=lambda g: g.stat().st_mtime)[:-2]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _quoted(text: str) -> str:
@@ -100,17 +113,15 @@ def warehouse(
 
     Open it read-only, at any time, such as with `duckdb -readonly data/crime.duckdb`. It shows the
     partitions as they were when it was built (see `crime.files`), and `hotspot_places` joins
-    hotspots with their forces and LSOAs.
+    hotspots with their forces and LSOAs. Where the lake lies in object storage, it shows the
+    partitions of now, to whoever has loaded `httpfs` and made a secret.
     """
 
     def publish(_: duckdb.DuckDBPyConnection, __: dict[str, str]) -> Result:
         path = settings.data_dir / "crime.duckdb"
-        generations = settings.data_dir / "crime.files"
-        generation = generations / uuid.uuid4().hex
-        generation.mkdir(parents=True)
-        with atomic(path) as temporary, _gone_on_error(generation):
-            frozen = lake.freeze(generation)
+        with _as_now(lake, settings.data_dir / "crime.files") as frozen, atomic(path) as temporary:
             with duckdb.connect(str(temporary)) as connection:
+                open_storage(connection, lake.root)
                 for table in TABLES.values():
                     create_view(connection, frozen, table)
                 connection.execute(
@@ -118,6 +129,7 @@ def warehouse(
                 )
             rows: dict[str, int] = {}
             with duckdb.connect(str(temporary), read_only=True) as connection:
+                open_storage(connection, lake.root)
                 for name in [*TABLES, "hotspot_places"]:
                     try:
                         found = connection.execute(f"select count(*) from {name}").fetchone()
@@ -134,9 +146,6 @@ def warehouse(
                     ),
                     **{f"rows_{name}": count for name, count in rows.items()},
                 }
-        # who has the database of before open may still read it
-        for old in sorted(generations.iterdir(), key=lambda g: g.stat().st_mtime)[:-2]:
-            shutil.rmtree(old, ignore_errors=True)
         version = hashlib.sha256(repr(sorted(frozen.files())).encode()).hexdigest()
         return Result(version, metadata, {"views_answer": rows})
 

@@ -201,9 +201,9 @@ def run(
     return found
 
 
-def no_lsoas(month: str) -> str:
-    """What the metadata say where no LSOAs are counted."""
-    return f"| lsoa | every scope | lsoa_counts {month} is not in the lake |"
+def not_counted(month: str, *units: str) -> list[str]:
+    """What the metadata say of kinds of units that are not counted."""
+    return [f"| {u} | every scope | {u}_counts {month} is not in the lake |" for u in units]
 
 
 def place(month: str, model: str, unit: str = "hex") -> dict[str, str]:
@@ -261,7 +261,9 @@ def test_each_month_is_published_in_its_place_with_its_version_and_its_check(
         assert event.metadata["scopes"].value == 3
         assert event.metadata["bytes"].value == path.stat().st_size
         assert "| study-area | All crime | 1 | 1 |" in found.text(month, "preview")
-        assert found.text(month, "left_out").splitlines()[2:] == [no_lsoas(month)]
+        assert found.text(month, "left_out").splitlines()[2:] == not_counted(
+            month, "lsoa", "segment"
+        )
     assert not list((folder / "lake").rglob(".data*"))
 
 
@@ -358,7 +360,7 @@ def test_a_scope_of_more_cells_than_the_model_is_for_is_left_out(folder: Path) -
     assert found.success
     assert found.text("2025-12", "left_out").splitlines()[2:] == [
         "| hex | study-area | is for areas of at most 120 units; this one has 200 |",
-        no_lsoas("2025-12"),
+        *not_counted("2025-12", "lsoa", "segment"),
     ]
     assert set(table(folder, "forecasts", "2025-12", "few")["scope"]) == set(FORCES)
     none = run(folder, _forecasts("none", RollingMean(most_units=9)), "2025-12")
@@ -414,7 +416,9 @@ def test_a_month_that_is_not_in_the_lake_is_named(folder: Path) -> None:
     lake = Lake(folder / "lake")
     found = run(folder, "forecasts/last_month", "2026-01")
     assert not found.success
-    assert "neither hex_counts nor lsoa_counts of 2026-01 are in the lake" in found.failure
+    assert (
+        "no hex_counts or lsoa_counts or segment_counts of 2026-01 are in the lake" in found.failure
+    )
     lake.require("coverage", {"month": "2025-12"}).rename(folder / "coverage")
     found = run(folder, "forecasts/last_month", "2025-12")
     assert not found.success
@@ -540,9 +544,9 @@ def crimes_in_areas(folder: Path, months: Sequence[str], crime_type: str) -> NDA
 def test_a_lake_of_lsoas_alone_is_forecast_by_crimes_per_area(areas: Path) -> None:
     found = run(areas, "forecasts/rolling_mean_12", "2025-12")
     assert found.success, found.failure
-    assert found.text("2025-12", "left_out").splitlines()[2:] == [
-        "| hex | every scope | hex_counts 2025-12 is not in the lake |",
-    ]
+    assert found.text("2025-12", "left_out").splitlines()[2:] == not_counted(
+        "2025-12", "hex", "segment"
+    )
     rows = table(areas, "forecasts", "2025-12", "rolling_mean_12", "lsoa")
     known = FORCE_OF_AREA != None  # noqa: E711
     in_scope = {"study-area": known, "essex": FORCE_OF_AREA == "essex"}
@@ -569,7 +573,7 @@ def test_lsoas_and_cells_of_one_lake_have_a_file_each(
     assert run(folder, "forecasts/last_month", "2025-10").success
     found = run(folder, "evaluations/last_month", "2025-11")
     assert found.success
-    assert "left_out" not in found.materialised["2025-11"].metadata
+    assert found.text("2025-11", "left_out").splitlines()[2:] == not_counted("2025-11", "segment")
     by_unit = [table(folder, "evaluations", "2025-11", "last_month", u) for u in ("hex", "lsoa")]
     for rows in by_unit:
         assert set(rows["scope"]) == set(CELLS_OF)
@@ -587,7 +591,8 @@ def test_lsoas_counted_for_too_few_months_are_left_out_and_cells_are_not(
     found = run(folder, "forecasts/last_month", "2025-12")
     assert found.success
     assert found.text("2025-12", "left_out").splitlines()[2:] == [
-        "| lsoa | every scope | 3 months in a row up to 2025-12, of the 24 that are needed |"
+        "| lsoa | every scope | 3 months in a row up to 2025-12, of the 24 that are needed |",
+        *not_counted("2025-12", "segment"),
     ]
     assert set(table(folder, "forecasts", "2025-12", "last_month")["scope"]) == set(CELLS_OF)
 
@@ -602,7 +607,7 @@ def test_a_force_that_lsoas_were_not_counted_of_is_left_out(
         "| lsoa | study-area | the LSOAs of kent, silent in a month from 2023-01 to 2025-12 "
         "(horizons 1, 3, 12) |",
         "| lsoa | kent | 9 months in a row up to 2025-12, of the 24 that are needed |",
-        "| hex | every scope | hex_counts 2025-12 is not in the lake |",
+        *not_counted("2025-12", "hex", "segment"),
     ]
     rows = table(areas, "forecasts", "2025-12", "last_month", "lsoa")
     codes = rows[rows["scope"] == "study-area"]["unit_id"].unique()
@@ -723,7 +728,7 @@ def test_a_silent_force_in_the_outcome_shortens_its_own_and_leaves_the_nation(
     assert found.text("2025-09", "left_out").splitlines()[2:] == [
         "| hex | study-area | the cells of kent, silent in a month from 2022-10 to 2025-12 "
         "(horizons 3) |",
-        no_lsoas("2025-09"),
+        *not_counted("2025-09", "lsoa", "segment"),
     ]
 
 

@@ -15,10 +15,11 @@ import pytest
 import yaml
 
 import crime_assets
+from crime_assets import DataError
 from crime_assets.forecasting import experiment as experiments
 from crime_assets.forecasting.backtest import Ask
 from crime_assets.forecasting.cells import hex_units
-from crime_assets.forecasting.counts import Counts
+from crime_assets.forecasting.counts import Counts, Units
 from crime_assets.forecasting.experiment import (
     Experiment,
     ExperimentError,
@@ -29,7 +30,9 @@ from crime_assets.forecasting.experiment import (
     write,
 )
 from crime_assets.forecasting.forecasters import FORECASTERS
+from crime_assets.forecasting.forecasters.gldnet import Gldnet
 from crime_assets.forecasting.metrics import RESAMPLINGS, jaccard
+from crime_assets.lsoa.neighbours import link
 from crime_assets.partitions import months_after
 from crime_assets.register import ALL_CRIME
 from crime_assets.settings import Settings
@@ -70,7 +73,7 @@ def read(folder: Path, text: str) -> Experiment:
 def test_all_forecasters_types_and_cut_offs_are_meant_where_none_is_named(tmp_path: Path) -> None:
     found = read(tmp_path, "title: A town\ncounts: {lake: kent, last_month: 2025-12}\n")
     assert found == Experiment("A town", {"lake": "kent", "last_month": "2025-12"})
-    assert found.models == tuple(FORECASTERS)
+    assert found.models == tuple(model for model in FORECASTERS if model != "gldnet")
     assert found.ask == Ask(
         horizons=(1, 3, 12), least_months=24, most_months=36, resamplings=RESAMPLINGS, seed=1
     )
@@ -135,6 +138,24 @@ def test_a_configuration_that_is_none_is_refused_with_what_may_stand_there(
         ("headline: hit_rate", "headline"),
         ("counts: kent", "counts"),
         ("first_cut_off: 2024", "first_cut_off"),
+        ("last_share: 20", "last_share"),
+        ("every: 0", "every"),
+        ("coverage_of: area", "coverage_of"),
+        ("gldnet: true", "gldnet"),
+        ("gldnet: {trials: 3}", "gldnet: targets missing"),
+        ("gldnet: {targets: Drugs}", "gldnet: targets is 'Drugs'"),
+        ("gldnet: {targets: [1]}", r"gldnet: targets is \[1\]; it must be a list of names"),
+        ("gldnet: {targets: [Drugs], features: }", "gldnet: features is None"),
+        ("gldnet: {targets: [Drugs], trials: true}", "gldnet: trials is True"),
+        ("gldnet: {targets: [Drugs], seed: one}", "gldnet: seed is 'one'"),
+        ("gldnet: {targets: [Drugs], objective: [loss]}", "gldnet: objective is"),
+        ("gldnet: {targets: [Drugs], parameters: }", "gldnet: parameters are None"),
+        ("gldnet: {targets: [Drugs], parameters: {rho: 1e-3}}", "gldnet: rho is '1e-3'; .*YAML"),
+        ("gldnet: {targets: [Drugs], trails: 3}", "gldnet: trails unknown; there are targets"),
+        ("gldnet: {targets: [Drugs], trials: -1}", "gldnet: trials is -1"),
+        ("gldnet: {targets: [Drugs], objective: loss}", "gldnet: objective is 'loss'"),
+        ("gldnet: {targets: [Drugs], parameters: {rho: 2}}", "gldnet: rho is 2"),
+        ("forecasters: [gldnet]", "say in `gldnet` what is to be trained"),
     ],
 )
 def test_a_value_of_another_kind_is_refused(line: str, words: str, tmp_path: Path) -> None:
@@ -156,11 +177,19 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_counts_of_nothing_known_are_refused(tmp_path: Path) -> None:
     asked = Experiment("A town", {"segments": "roads.gpkg"})
-    with pytest.raises(ExperimentError, match=r"of a lake, of points or of areas, not .*segments"):
+    with pytest.raises(ExperimentError, match=r"of lake, points, areas, .*streets, not .*segments"):
         asked.load(Settings.from_environment({"CRIME_DATA_DIR": str(tmp_path)}), tmp_path)
 
 
-@pytest.mark.parametrize("counts", [{"lake": "kent"}, {"points": "town.csv"}])
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"lake": "kent"},
+        {"points": "town.csv"},
+        {"streets": "kent"},
+        {"incidents": "arrests.csv", "streets": "roads.gpkg"},
+    ],
+)
 def test_counts_that_are_not_wholly_described_are_refused(
     counts: dict[str, str], tmp_path: Path
 ) -> None:
@@ -197,6 +226,33 @@ def test_cut_offs_lie_between_those_that_are_named() -> None:
     assert cut_offs(26, least_months=12)[0] == "2023-12"
     named = {"first_cut_off": "2024-03", "last_cut_off": "2024-05"}
     assert cut_offs(26, least_months=12, **named) == ["2024-03", "2024-04", "2024-05"]
+
+
+def test_the_last_share_of_the_steps_are_forecast_from_the_cut_offs_before_them() -> None:
+    # of 30 months the last fifth are 2025-01 to 2025-06
+    assert cut_offs(30, least_months=6, last_share=0.2) == months_after("2024-11", 6)
+    assert cut_offs(31, least_months=6, last_share=0.2)[0] == "2025-01"  # 24.8 months before them
+    assert cut_offs(30, least_months=28, last_share=0.2) == ["2025-04", "2025-05"]
+
+
+def test_each_so_many_th_cut_off_is_taken_from_the_first_on() -> None:
+    assert cut_offs(30, least_months=6, every=12) == ["2023-06", "2024-06"]
+    assert cut_offs(30, least_months=6, last_share=0.2, every=4) == ["2024-12", "2025-04"]
+
+
+def test_cut_offs_that_are_days_lie_within_the_months_that_are_named() -> None:
+    units = hex_units(CELLS[:4])
+    days = [str(day) for day in np.arange("2024-01-01", "2024-04-01", dtype="datetime64[D]")]
+    counts = Counts.of(units, days, {ALL_CRIME: ([0], [0], [1])}, "day")
+
+    def found(**named: str) -> list[str]:
+        ask = Ask((1,), least_months=1)
+        return Experiment("A town", {}, ask=ask, **named).cut_offs(counts)  # type: ignore[arg-type]
+
+    assert (found()[0], found()[-1]) == ("2024-01-30", "2024-03-30")
+    named = found(first_cut_off="2024-02", last_cut_off="2024-02")
+    assert (named[0], named[-1], len(named)) == ("2024-02-01", "2024-02-29", 29)
+    assert found(last_cut_off="2024-02-01")[-1] == "2024-02-01"
 
 
 @pytest.mark.parametrize("months", [1, 12, 24])
@@ -336,6 +392,7 @@ def test_the_version_of_the_code_changes_with_a_byte_of_it(
     assert len(hashes) == 4
 
 
+@pytest.mark.slow
 def test_a_run_gives_the_same_again_and_with_more_workers(counts: Counts, results: Results) -> None:
     done: list[str] = []
     again = run(ASKED, counts, {"town.csv": "ce"}, scope="town", workers=2, advance=done.append)
@@ -474,7 +531,7 @@ def test_files_are_sought_in_the_folder_that_is_given(small_run: Path, tmp_path:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("title:", "titel:", "titel unknown; there are counts, crime_types,"),
+        ("title:", "titel:", "titel unknown; there are counts, coverage_of, crime_types,"),
         ("last_month", "last_mnth", "no forecaster last_mnth; there are last_month,"),
         ("crimes.csv", "thefts.csv", "there is no file"),
         ('"Town %"', '"Village %"', "no LSOA has a name like 'Village %'"),
@@ -531,6 +588,14 @@ def test_a_setting_that_cannot_be_is_refused_with_what_it_may_be(
     ("counts", "words"),
     [
         ({"points": 3, "areas": "Town %"}, "points is 3; it must be a text"),
+        (
+            {"incidents": "a.csv", "streets": "b", "crs": "EPSG:26985", "limit_m": "far"},
+            "limit_m is 'far'; it must be metres",
+        ),
+        (
+            {"incidents": "a.csv", "streets": "b", "crs": "EPSG:26985", "step": "week"},
+            "step is 'week'; it must be day or month",
+        ),
         ({"areas": 5}, "areas is 5; it must be a text"),
         ({"points": "p.csv", "areas": "Town %", "crime_types": "x"}, "it must be names by name"),
     ],
@@ -567,3 +632,89 @@ def test_a_type_that_police_uk_had_not_yet_is_not_read_as_zero() -> None:
     assert set(results.evaluations["crime_type"]) == {ALL_CRIME}
     left_out = results.manifest["left_out"]
     assert left_out["2013-06"]["Bicycle theft"] == "police.uk had no such type in 2010-12"
+
+
+# --- Streets and their network --------------------------------------------------------------
+
+
+def street_counts(months: int = 30, n: int = 25) -> Counts:
+    """Crimes on a street of segments, each of which meets the next; the last ones are hottest."""
+    rng = np.random.default_rng(7)
+    units = Units("segment", np.arange(n), 20.0 + np.arange(n), link(n, range(n - 1), range(1, n)))
+    crimes = rng.poisson(np.linspace(0, 3, n)[:, None], (n, months))
+    unit, at = np.nonzero(crimes)
+    rows = dict.fromkeys(("Own type", ALL_CRIME), (unit, at, crimes[unit, at]))
+    return Counts.of(units, months_after("2022-12", months), rows)
+
+
+ON_STREETS = Experiment(
+    "A street",
+    {"incidents": "arrests.csv", "streets": "roads.parquet", "crs": "EPSG:27700"},
+    forecasters=("last_month", "rolling_mean_12"),
+    last_share=0.2,
+    gldnet={"targets": ["Own type"]},
+    ask=Ask((1,), least_months=12, resamplings=5),
+)
+
+
+def test_a_city_has_types_of_its_own() -> None:
+    found = run(ON_STREETS, street_counts(), {}, scope="street").evaluations
+    assert set(found["crime_type"]) == {"Own type", ALL_CRIME}
+
+
+def test_coverage_of_units_takes_segments_by_number() -> None:
+    counts = street_counts()
+    asked = Experiment(**{**vars(ON_STREETS), "coverage_of": "units", "gldnet": {}})
+    found = run(asked, counts, {}, scope="street").evaluations
+    assert set(found["unit"]) == {"equal-segment"}
+    at = counts.steps.index("2025-01")
+    past, then = (counts.crimes[ALL_CRIME].toarray()[:, i] for i in (at, at + 1))
+    values, share, left = np.unique(past)[::-1], 0.0, 0.2 * 25
+    for value in values:  # five segments, ties among them
+        level = past == value
+        fits = min(1.0, left / level.sum())
+        share += fits * then[level].sum()
+        left -= fits * level.sum()
+    hit = found.query(
+        "month == '2025-01' and model == 'last_month' and crime_type == 'All crime' "
+        "and metric == 'hit_rate' and coverage == 0.2"
+    )
+    assert hit["value"].tolist() == pytest.approx([share / then.sum()])
+    with pytest.raises(DataError, match="is for street segments, not for hexs"):
+        run(Experiment(**{**vars(ASKED), "coverage_of": "units"}), small_counts(20), {}, scope="x")
+
+
+def test_a_gldnet_that_was_trained_is_judged_among_the_others_and_said_why_not() -> None:
+    counts = street_counts()
+    scores = {("Own type", month): np.arange(25.0) for month in months_after("2024-12", 5)}
+    told = Gldnet().told(scores)
+    results = run(ON_STREETS, counts, {}, scope="street", gldnet=(told, {"Own type": {"a": 1}}))
+    of_gldnet = results.evaluations.query("model == 'gldnet'")
+    assert set(of_gldnet["crime_type"]) == {"Own type"}
+    assert sorted(set(of_gldnet["month"])) == months_after("2024-12", 5)
+    assert results.manifest["left_out"] == {
+        "2024-12": {"gldnet": "no GLDNet was trained for Own type at 2024-12"}
+    }
+    assert results.manifest["gldnet"] == {"Own type": {"a": 1}}
+    board = results.leaderboard.query("model == 'gldnet' and metric == 'hit_rate'")
+    assert set(board["cut_offs"]) == {5}
+
+
+def test_stability_is_not_judged_of_cut_offs_that_lie_apart() -> None:
+    asked = Experiment(**{**vars(ON_STREETS), "every": 3, "gldnet": {}})
+    found = run(asked, street_counts(), {}, scope="street").evaluations
+    assert found["month"].nunique() == 2
+    assert "jaccard" not in set(found["metric"])
+
+
+def test_dates_of_a_configuration_are_texts(tmp_path: Path) -> None:
+    found = read(
+        tmp_path,
+        """
+        title: A city
+        counts: {incidents: a.csv, streets: b.gpkg, crs: "EPSG:26985", first: 2014-01-01}
+        first_cut_off: 2020-01-01
+        """,
+    )
+    assert found.counts["first"] == "2014-01-01"
+    assert found.first_cut_off == "2020-01-01"

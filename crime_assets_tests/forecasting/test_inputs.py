@@ -17,7 +17,13 @@ from shapely.geometry import box
 
 from crime_assets import DataError
 from crime_assets.forecasting.counts import Counts
-from crime_assets.forecasting.inputs import from_areas, from_lake, from_points
+from crime_assets.forecasting.inputs import (
+    from_areas,
+    from_incidents,
+    from_lake,
+    from_points,
+    from_streets,
+)
 from crime_assets.hexes.grid import CELL_AREA_M2, CELLS, centres, hex_ids, neighbours
 from crime_assets.lake import DuckDB, Lake, MissingPartition
 from crime_assets.partitions import months_back
@@ -696,3 +702,213 @@ def nation_by_pandas(
     units = units[units["unit"].map(force).isin(speaks)].sort_values("unit")
     total = crimes.groupby("unit")["crimes"].sum()
     return units.assign(crimes=units["unit"].map(total).fillna(0)).reset_index(drop=True)
+
+
+# --- On streets -----------------------------------------------------------------------------
+
+ROADS = [
+    ("1", "High Street", [(0, 0), (100, 0)]),
+    ("2", "High Street", [(100, 0), (300, 0)]),
+    ("3", "Side Street", [(100, 0), (100, 60)]),
+    ("4", "Far Street", [(900, 900), (950, 900)]),
+]
+"""Metres from the corner of the town: High Street is split where Side Street meets it."""
+
+
+def street_of(folder: Path) -> Path:
+    """A file of the town's streets."""
+    lines = [shapely.LineString([(EAST + x, NORTH + y) for x, y in xy]) for *_, xy in ROADS]
+    frame = geopandas.GeoDataFrame(
+        {"id": [i for i, *_ in ROADS], "name": [name for _, name, _ in ROADS]},
+        geometry=lines,
+        crs="EPSG:27700",
+    )
+    frame.to_parquet(folder / "streets.parquet")
+    return folder / "streets.parquet"
+
+
+WEST, EAST_HALF, SIDE_STREET, FAR = "1-1", "2-1", "3-1", "4-1"
+
+
+def incidents_in(folder: Path, rows: Sequence[tuple[str, str, float, float]]) -> Path:
+    """A file of incidents: date, type, and metres from the corner of the town."""
+    places = [to_wgs84(EAST + x, NORTH + y) for _, _, x, y in rows]
+    frame = pd.DataFrame(
+        {
+            "when": [date for date, *_ in rows],
+            "what": [name for _, name, *_ in rows],
+            "longitude": [longitude for longitude, _ in places],
+            "latitude": [latitude for _, latitude in places],
+        }
+    )
+    frame.to_csv(folder / "incidents.csv", index=False)
+    return folder / "incidents.csv"
+
+
+INCIDENTS = [
+    ("2024-01-01", "AGG ASSAULT", 50, 5),
+    ("2024-01-01", "ROBBERY", 50, 5),
+    ("01/03/2024", "THEFT", 200, -20),
+    ("2024-01-03 10:00:00", "common assault", 101, 40),
+    ("2024-01-04", "FRAUD", 103, 50),
+    ("2024-01-04", "THEFT", 300, 200),  # 200 m from High Street
+    ("some day", "THEFT", 50, 5),
+]
+
+
+def of_city(folder: Path, rows: Sequence[tuple[str, str, float, float]], **options: Any) -> Any:
+    asked: dict[str, Any] = {
+        "columns": {"date": "when", "crime_type": "what"},
+        "crime_types": {"Violence": "assault|robbery", "Theft": "theft"},
+    }
+    settings = Settings.from_environment({"CRIME_DATA_DIR": str(folder), "CRIME_THREADS": "1"})
+    streets, file = street_of(folder), incidents_in(folder, rows)
+    asked["crs"] = "EPSG:27700"
+    return from_incidents(settings, file, streets, **(asked | options))
+
+
+def test_incidents_count_on_the_nearest_segment_by_day_and_by_types_of_their_own(
+    tmp_path: Path,
+) -> None:
+    counts, versions = of_city(tmp_path, INCIDENTS)
+    assert counts.step == "day"
+    assert counts.steps == tuple(f"2024-01-0{day}" for day in (1, 2, 3, 4))
+    assert counts.units.ids.tolist() == [WEST, EAST_HALF, SIDE_STREET, FAR]
+    assert counts.units.size.tolist() == pytest.approx([100, 200, 60, 50])
+    assert pairs(counts) == {(WEST, EAST_HALF), (WEST, SIDE_STREET), (EAST_HALF, SIDE_STREET)}
+    assert crimes_of(counts, "Violence") == {
+        (WEST, "2024-01-01"): 2,
+        (SIDE_STREET, "2024-01-03"): 1,
+    }
+    assert crimes_of(counts, "Theft") == {(EAST_HALF, "2024-01-03"): 1}
+    assert sum(crimes_of(counts, ALL_CRIME).values()) == 5  # the fraud is of no type
+    assert counts.crime_types == ("Violence", "Theft", ALL_CRIME)
+    assert versions["incidents.csv"] == sha256(tmp_path / "incidents.csv")
+    assert versions["streets.parquet"] == sha256(tmp_path / "streets.parquet")
+    assert versions["incidents"] == "7"
+    assert versions["without a date that can be read"] == "1"
+    assert versions["on a street"] == "5"
+
+
+def test_an_incident_beyond_the_limit_is_on_no_street(tmp_path: Path) -> None:
+    near, _ = of_city(tmp_path, INCIDENTS, limit_m=10)
+    assert crimes_of(near, "Theft") == {}
+    far, _ = of_city(tmp_path, INCIDENTS, limit_m=250)
+    assert crimes_of(far, "Theft")[EAST_HALF, "2024-01-04"] == 1
+
+
+def test_steps_are_months_or_the_days_that_are_named(tmp_path: Path) -> None:
+    rows = [*INCIDENTS, ("2024-03-09", "THEFT", 50, 5)]
+    by_month, _ = of_city(tmp_path, rows, step="month")
+    assert by_month.steps == ("2024-01", "2024-02", "2024-03")
+    assert crimes_of(by_month, "Theft") == {(EAST_HALF, "2024-01"): 1, (WEST, "2024-03"): 1}
+    named, _ = of_city(tmp_path, rows, first="2023-12-31", last="2024-01-03")
+    assert named.steps == ("2023-12-31", "2024-01-01", "2024-01-02", "2024-01-03")
+    assert sum(crimes_of(named, ALL_CRIME).values()) == 4
+
+
+def test_the_names_of_a_file_are_its_types_where_none_are_given(tmp_path: Path) -> None:
+    counts, _ = of_city(tmp_path, INCIDENTS, crime_types={})
+    assert counts.crime_types == (
+        "AGG ASSAULT", "FRAUD", "ROBBERY", "THEFT", "common assault", ALL_CRIME
+    )  # fmt: skip
+
+
+def test_an_incident_without_a_place_or_at_a_pole_is_left_out(tmp_path: Path) -> None:
+    settings = Settings.from_environment({"CRIME_DATA_DIR": str(tmp_path), "CRIME_THREADS": "1"})
+    file = incidents_in(tmp_path, INCIDENTS[:2])
+    longitude, latitude = to_wgs84(EAST + 50, NORTH)
+    pole = (
+        f"2024-01-02,THEFT,-120.5,90\n2024-01-02,THEFT,,\n2024-01-02,THEFT,{longitude},{latitude}"
+    )
+    file.write_text(file.read_text() + pole)
+    columns = {"date": "when", "crime_type": "what"}
+    streets = street_of(tmp_path)
+    counts, versions = from_incidents(settings, file, streets, "EPSG:27700", columns, {"Any": "."})
+    assert sum(crimes_of(counts, ALL_CRIME).values()) == 3
+    assert versions["without a place"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"crime_types": {"Arson": "arson"}}, "nothing is Arson"),
+        ({"crime_types": {"Theft": "("}}, r"'\(' is no regular expression"),
+        ({"first": "2025-01-01"}, "no incident from 2025-01-01 to 2024-01-04: there are some from"),
+        ({"first": "soon"}, "first 'soon' or last '' is no date"),
+        ({"limit_m": 0.001}, "no incident with a date lies near a street"),
+        ({"columns": {}}, "has no column date, crime_type"),
+        ({"crs": "EPSG:999999"}, "crs 'EPSG:999999' is unknown"),
+        ({"crs": "metres"}, "crs 'metres' is unknown"),
+        ({"crs": "EPSG:4326"}, "crs 'EPSG:4326' is not in metres where the incidents are"),
+        ({"crs": "EPSG:3857"}, r"crs 'EPSG:3857' is not in metres .*is 1,[67]\d\d\.\d\d of it"),
+        ({"crs": "EPSG:2248"}, "crs 'EPSG:2248' is not in metres"),
+    ],
+)
+def test_incidents_that_cannot_be_counted_are_refused(
+    options: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=words):
+        of_city(tmp_path, INCIDENTS, **options)
+
+
+def test_many_types_must_be_named(tmp_path: Path) -> None:
+    rows = [("2024-01-01", f"Offence {i}", 50.0, 5.0) for i in range(40)]
+    with pytest.raises(DataError, match=r"40 crime types, such as Offence 0.*say in `crime_types`"):
+        of_city(tmp_path, rows, crime_types={})
+
+
+@pytest.fixture
+def streets_of_kent(tmp_path: Path) -> Settings:
+    """Four months on two segments of Kent, of which it did not publish the second one."""
+    lake = Lake(tmp_path / "lake")
+    with DuckDB(threads=1).get_connection() as connection:
+        connection.execute(
+            "create temp table segments as select 'b' as segment_id, null as name, null as kind, "
+            "40.0 as length_m, st_geomfromtext('LINESTRING (0 0, 1 1)') as geometry "
+            "union all select 'a', null, null, 60.0, st_geomfromtext('LINESTRING (0 0, 1 1)')"
+        )
+        lake.publish(connection, "segments", "street_segments", {"force": "kent"})
+        version = lake.sha256("street_segments", {"force": "kent"})
+        connection.execute(
+            "create temp table graph as select 'a' as segment_id, 'b' as neighbour_id, "
+            "50.0 as distance_m, 0.9 as weight"
+        )
+        lake.publish(connection, "graph", "street_graph", {"force": "kent"}, {"segments": version})
+        for at, month in enumerate(months_back("2025-06", 4)):
+            connection.execute(
+                "create or replace temp table counted as select 'kent' as force, 'b' as "
+                "segment_id, 'Drugs' as crime_type, $n as crimes, 3.0 as distance_m",
+                {"n": at + 1},
+            )
+            told = {"forces": [] if at == 1 else ["kent"], "networks": {"kent": version}}
+            lake.publish(connection, "counted", "segment_counts", {"month": month}, told)
+    return Settings.from_environment({"CRIME_DATA_DIR": str(tmp_path), "CRIME_THREADS": "1"})
+
+
+def test_streets_of_a_force_have_the_months_in_a_row_that_it_published(
+    streets_of_kent: Settings,
+) -> None:
+    counts, versions = from_streets(streets_of_kent, "kent", "2025-06")
+    assert counts.units.kind == "segment"
+    assert counts.units.ids.tolist() == ["a", "b"]
+    assert counts.units.size.tolist() == [60, 40]
+    assert pairs(counts) == {("a", "b")}
+    assert counts.steps == ("2025-05", "2025-06")
+    assert crimes_of(counts, "Drugs") == {("b", "2025-05"): 3, ("b", "2025-06"): 4}
+    assert crimes_of(counts, ALL_CRIME) == crimes_of(counts, "Drugs")
+    assert set(versions) == {
+        "segment_counts 2025-05",
+        "segment_counts 2025-06",
+        "street_segments kent",
+        "street_graph kent",
+    }
+
+
+def test_streets_that_are_not_there_or_were_silent_are_refused(streets_of_kent: Settings) -> None:
+    with pytest.raises(MissingPartition, match="street_segments essex"):
+        from_streets(streets_of_kent, "essex", "2025-06")
+    with pytest.raises(MissingPartition, match="segment_counts 2025-07"):
+        from_streets(streets_of_kent, "kent", "2025-07")
+    with pytest.raises(DataError, match="kent has no crimes of 2025-04 on its streets"):
+        from_streets(streets_of_kent, "kent", "2025-04")

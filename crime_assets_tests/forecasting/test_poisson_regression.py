@@ -77,6 +77,7 @@ def test_it_is_a_forecaster() -> None:
     assert isinstance(PoissonRegression(), Forecaster)
 
 
+@pytest.mark.slow
 def test_the_fit_on_merged_rows_is_the_fit_on_all_rows() -> None:
     units, crimes = square_grid(25), uneven(25, 36, seed=1)
     features, target, weight = dense_design(units, crimes)

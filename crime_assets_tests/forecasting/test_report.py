@@ -209,6 +209,7 @@ def check_page(html: str) -> Reader:
 # --- The page -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_page_stands_alone_and_can_be_read_by_all(written: Path, html: str) -> None:
     assert written.name == "index.html"
     assert sorted(path.name for path in written.parent.iterdir()) == ["index.html"]
@@ -303,6 +304,7 @@ def test_few_cut_offs_days_and_other_metrics_make_a_page_too(tmp_path: Path) -> 
     assert "of the street length" in text
 
 
+@pytest.mark.slow
 def test_the_same_data_make_the_same_page(tmp_path: Path, html: str) -> None:
     board, rows = plausible_leaderboard(), plausible_evaluations()
     path = report.write_report(tmp_path, board, rows, MODELS, PROVENANCE, HEADLINE)

@@ -62,7 +62,7 @@ def tables() -> Iterator[duckdb.DuckDBPyConnection]:
             """
             create temp table street_crimes as
             select 'kent' as force, 'Burglary' as crime_type, cell as hex_id,
-                0.0 + cell as longitude, 51.0 as latitude
+                0.0 + cell as longitude, 51.0 as latitude, 'On or near ' || cell as location
             from (select unnest([1, 1, 2, null, 99]) as cell)
             """
         )

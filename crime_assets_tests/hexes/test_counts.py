@@ -173,3 +173,30 @@ def test_the_reconciliation_of_a_real_month_adds_up(real_lake: RealLake) -> None
     assert located == crimes - unlocated == outside_grid + outside_cells + in_cells
     assert counted[0] == outside_cells + in_cells
     assert in_cells > 60_000
+
+
+def test_a_place_has_the_first_of_its_names_or_none() -> None:
+    """The name is no part of what is counted: a place of two names is one row a type."""
+    with DuckDB(threads=1).get_connection() as connection:
+        connection.execute(
+            """
+            create temp table street_crimes as from (values
+                ('kent', 'Drugs', 7, 0.5, 51.2, 'On or near Mill Lane'),
+                ('essex', 'Drugs', 7, 0.5, 51.2, 'On or near High Street'),
+                ('kent', 'Drugs', 7, 0.5, 51.2, null),
+                ('kent', 'Burglary', 7, 0.5, 51.2, 'On or near Mill Lane'),
+                ('kent', 'Drugs', 7, 0.6, 51.2, null),
+                ('kent', 'Drugs', null, 9.0, 51.2, 'No Location')
+            ) as crime(force, crime_type, hex_id, longitude, latitude, location)
+            """
+        )
+        create(connection, "hexes/snap_counts")
+        found = connection.execute(
+            "select crime_type, longitude, location, crimes from snap_counts order by all"
+        ).fetchall()
+    degrees = [(crime_type, float(longitude), *rest) for crime_type, longitude, *rest in found]
+    assert degrees == [
+        ("Burglary", 0.5, "On or near Mill Lane", 1),
+        ("Drugs", 0.5, "On or near High Street", 3),
+        ("Drugs", 0.6, None, 1),
+    ]

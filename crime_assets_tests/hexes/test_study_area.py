@@ -144,6 +144,7 @@ def neighbourhoods(seeds: list[tuple[float, float]], hole: float) -> dict[str, P
     ),
     hole=st.sampled_from([5.0, 150.0, 450.0]),
 )
+@pytest.mark.slow
 @example(seeds=[(-300.0, 0.0), (300.0, 0.0), (0.0, 900.0), (0.0, -900.0)], hole=5.0)
 def test_cells_forces_and_lsoas_are_those_that_shapely_finds(connection, seeds, hole):
     lsoas = neighbourhoods(seeds, hole)

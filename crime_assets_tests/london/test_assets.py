@@ -13,6 +13,7 @@ from crime_assets.london.assets import london_study, mps_lsoa_years
 from crime_assets.london.mps import CITY_OF_LONDON
 from crime_assets.lsoa.assets import lsoa_areas
 from crime_assets.settings import Settings
+from crime_assets_tests.conftest import NO_COMPUTE_LOGS
 from crime_assets_tests.london.made import TYPES, write_pair
 
 gpd = pytest.importorskip("geopandas")
@@ -54,7 +55,7 @@ def materialise(
     environment: dict[str, str], *assets: dg.AssetsDefinition
 ) -> dg.ExecuteInProcessResult:
     settings = Settings.from_environment(environment)
-    with dg.DagsterInstance.local_temp() as instance:
+    with dg.DagsterInstance.local_temp(overrides={"compute_logs": NO_COMPUTE_LOGS}) as instance:
         return dg.materialize(
             list(assets),
             instance=instance,

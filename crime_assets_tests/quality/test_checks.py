@@ -12,8 +12,8 @@ import pytest
 from crime_assets.forecasting.forecasters import FORECASTERS, NAIVE_RULE
 from crime_assets.lake import DuckDB, Lake
 from crime_assets.models.classifiers import CLASSIFIERS
-from crime_assets.partitions import months, months_x_forces
-from crime_assets.quality.checks import expectation_checks, models_of
+from crime_assets.partitions import forces, months, months_x_forces
+from crime_assets.quality.checks import CHECKED_WITH, expectation_checks, models_of
 from crime_assets.tables import TABLES
 
 
@@ -49,6 +49,7 @@ def judge(
         ("month", "model", "unit"): months,
         ("month", "model"): months,
         ("month", "force"): months_x_forces,
+        ("force",): forces,
         (): None,
     }
     key = dg.AssetKey(asset.split("/"))
@@ -77,9 +78,12 @@ def test_each_table_has_one_check_on_the_asset_that_publishes_it() -> None:
     assert keys == {
         dg.AssetCheckKey(key, "expectations")
         for table in TABLES
-        if table != "rejected_crimes"
+        if table not in CHECKED_WITH
         for key in keys_of(table)
-    } | {dg.AssetCheckKey(dg.AssetKey("street_crimes"), "rejected_lines")}
+    } | {
+        dg.AssetCheckKey(dg.AssetKey("street_crimes"), name)
+        for name in ("rejected_lines", "issues")
+    }
 
 
 def test_each_model_has_a_check_of_its_own_but_foresight_forecasts_nothing() -> None:
@@ -147,6 +151,7 @@ def publish_hit_rate(lake: Lake, month: str, model: str, value: float, unit: str
         lake.publish(connection, "made", "evaluations", place)
 
 
+@pytest.mark.slow
 def test_a_model_is_judged_beside_the_naive_rule_of_its_month(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     for month, model, value in (

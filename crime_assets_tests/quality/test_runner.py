@@ -90,6 +90,7 @@ def test_thirty_six_rows_are_judged_in_less_than_a_second() -> None:
     assert time.perf_counter() - start < 1
 
 
+@pytest.mark.slow
 def test_judging_is_silent_and_asks_no_network() -> None:
     script = """
 import socket

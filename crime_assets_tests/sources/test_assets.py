@@ -14,6 +14,7 @@ import duckdb
 import pytest
 
 from crime_assets.lake import Lake
+from crime_assets_tests.conftest import NO_COMPUTE_LOGS
 from crime_assets_tests.sources.archives import (
     checksums,
     crime,
@@ -33,7 +34,7 @@ MONTH = "2025-01"
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.local_temp(overrides={"telemetry": {"enabled": False}}) as instance:
+    with dg.DagsterInstance.local_temp(overrides={"compute_logs": NO_COMPUTE_LOGS}) as instance:
         yield instance
 
 
@@ -65,6 +66,7 @@ def verdicts(instance: dg.DagsterInstance, asset: str, check: str) -> dict[str, 
     return found
 
 
+@pytest.mark.slow
 def test_a_run_over_a_range_records_each_partition_by_itself(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
@@ -208,6 +210,7 @@ def coverage_of(data: Path, month: str = MONTH) -> dict[str, dict[str, object]]:
     return {row["force"]: row for row in found.to_dict("records")}
 
 
+@pytest.mark.slow
 def test_coverage_says_of_every_force_what_became_of_its_month(tmp_path: Path) -> None:
     """City of London usually has 900 crimes a month: below a quarter of them it is partial."""
     enough, few = street_csv(MONTH, 225), street_csv("2024-12", 224)
@@ -262,6 +265,7 @@ def test_coverage_says_of_every_force_what_became_of_its_month(tmp_path: Path) -
     assert december.metadata["forces_partial"].value == 1
 
 
+@pytest.mark.slow
 def test_a_month_waits_until_each_expected_force_is_there_or_explicitly_not(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
@@ -342,7 +346,7 @@ def test_the_command_line_for_one_and_for_a_range_and_a_job_give_the_same_bytes(
     assert ingest(settings_of(tmp_path / "archive", tmp_path / "job"), first, last).success
 
     by_job = checksums(tmp_path / "job")
-    assert len(by_job) == 6
+    assert len(by_job) == 8
     assert checksums(tmp_path / "range") == by_job
     assert checksums(tmp_path / "one") == {
         path: digest for path, digest in by_job.items() if f"month={MONTH}" in path
@@ -358,6 +362,6 @@ def test_another_folder_with_the_same_archive_gives_the_same_lake(tmp_path: Path
         data = tmp_path / folder / "data"
         ingest(settings_of(archive.parent, data), f"kent|{MONTH}")
         files = sorted(path for path in data.rglob("data.*") if path.is_file())
-        assert len(files) == 3  # the file as published, its crimes, its rejected lines
+        assert len(files) == 4  # as published, its crimes, its rejected lines, its issue
         digests.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in files])
     assert digests[0] == digests[1]

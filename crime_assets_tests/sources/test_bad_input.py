@@ -142,7 +142,7 @@ def test_nothing_of_a_broken_file_is_published_and_the_old_partition_stays(
     broken_run: BrokenRun, force: str
 ) -> None:
     old = {path: digest for path, digest in broken_run.before.items() if f"/force={force}/" in path}
-    assert len(old) == 3  # as published, its crimes, its rejected lines
+    assert len(old) == 4  # as published, its crimes, its rejected lines, its issue
     assert files_of(broken_run.data, force) == old
     assert f"{force}|{MONTH}" not in published(broken_run.result, "street_crimes_csv")
 
@@ -213,7 +213,7 @@ def test_a_broken_archive_is_a_failure_and_what_other_archives_hold_is_published
     deployment = settings_of(tmp_path / "archive", tmp_path / "data")
     assert ingest(deployment, "kent|2021-11").success
     before = files_of(tmp_path / "data", "kent", "2021-11")
-    assert len(before) == 3
+    assert len(before) == 4
 
     old.write_bytes(damage(old.read_bytes()))
     result = ingest(deployment, "kent|2021-11", "kent|2022-02")
@@ -264,6 +264,7 @@ def peak_memory() -> Iterator[list[int]]:
         thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_line_of_200_mb_is_a_failure_that_takes_little_more_memory_than_the_line(
     tmp_path: Path, zipped: bool
@@ -304,6 +305,7 @@ def test_a_member_that_unpacks_beyond_the_limit_is_a_failure(
     assert list(published(result, "street_crimes")) == [f"kent|{MONTH}"]
 
 
+@pytest.mark.slow
 def test_a_published_file_that_was_damaged_on_disk_says_to_fetch_it_again(tmp_path: Path) -> None:
     archive = write_zip(
         tmp_path / "archive" / "2025-01.zip", {member_name(MONTH, "kent"): street_csv(MONTH, 9)}

@@ -15,10 +15,11 @@ import geopandas
 import pyproj
 import pytest
 import shapely
+import tenacity
 from shapely.geometry import MultiPolygon, Point, Polygon, box, mapping
 
 from crime_assets.lake import DuckDB
-from crime_assets.sources import boundaries
+from crime_assets.sources import boundaries, client
 from crime_assets.sources.boundaries import (
     LSOA_CODE,
     LSOA_NAME,
@@ -28,6 +29,7 @@ from crime_assets.sources.boundaries import (
     load_lsoas,
     load_scope_polygons,
 )
+from crime_assets.sources.client import Patience
 
 # Two neighbours, one with a hole and one with an island, in metres of the British National Grid.
 WEST = Polygon(
@@ -411,9 +413,17 @@ class FeatureServiceDouble:
         return [one["properties"]["LSOA21CD"] for one in self.features]
 
 
+class NoTurns:
+    """It is always the caller's turn."""
+
+    def wait(self) -> None:
+        pass
+
+
 @pytest.fixture
 def service(monkeypatch) -> Iterator[FeatureServiceDouble]:
-    monkeypatch.setattr(boundaries, "WAITS_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(client, "PATIENCE", Patience(attempts=4, first_s=0.0, longest_s=0.0))
+    monkeypatch.setattr(client, "turns", NoTurns)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     double = FeatureServiceDouble()
     thread = threading.Thread(target=double.server.serve_forever, args=(0.01,), daemon=True)
@@ -504,10 +514,10 @@ def test_a_server_that_is_not_there_is_given_up(connection, service):
 
 def test_retry_after_is_heeded(connection, service, monkeypatch):
     waits: list[float] = []
-    monkeypatch.setattr(boundaries.time, "sleep", waits.append)
+    monkeypatch.setattr(tenacity.nap.time, "sleep", waits.append)
     service.faults = [status(429, Retry_After="7"), status(503), status(503, Retry_After="9999")]
     load_lsoas(connection, service.url)
-    assert waits == [7.0, 0.0, boundaries.LONGEST_WAIT_S]
+    assert waits == [7.0, 0.0, client.PATIENCE.longest_asked_s]
 
 
 def test_an_error_object_in_a_good_answer_is_an_error(connection, service):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
+import os
 import random
 import re
 import threading
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,10 +21,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crime_assets.sources import police_uk
+from crime_assets.sources import client, double, police_uk
+from crime_assets.sources.client import Client, Patience
+from crime_assets.sources.double import FAULTS, PoliceUkDouble
 from crime_assets.sources.police_uk import (
+    IndexedMember,
     Member,
     PoliceUkArchive,
+    Release,
     SourceError,
     SourceUnreachable,
     UnknownMonth,
@@ -152,6 +159,20 @@ def serve(folder: Path) -> Iterator[Website]:
         finally:
             website.shutdown()
             thread.join()
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A website on the loopback is asked at any rate, and again without waiting."""
+
+    class NoTurns:
+        def wait(self) -> None:
+            """It is always the caller's turn."""
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    patience = Patience(attempts=3, first_s=0.0, longest_asked_s=0.0)
+    monkeypatch.setattr(client, "PATIENCE", patience)
+    monkeypatch.setattr(client, "turns", NoTurns)
 
 
 @pytest.fixture
@@ -301,7 +322,8 @@ def test_one_force_and_month_over_http_costs_kilobytes(large_archive: Path) -> N
         before, website.requests[:] = website.bytes_sent, []
         assert source.find("2024-06", "kent").published
         assert website.bytes_sent - before < packed + 1_000
-        assert [r.split()[0] for r in website.requests] == ["GET", "GET"]  # redirect and range
+        (request,) = website.requests  # where the archive's address leads is known by now
+        assert request.startswith("GET /store/2024-12.zip bytes=")
 
 
 def test_threads_that_ask_at_a_time_read_the_directory_once(large_archive: Path) -> None:
@@ -363,7 +385,7 @@ def test_latest_zip_must_lead_to_a_release(website: Website) -> None:
 def test_an_html_page_in_place_of_an_archive_over_http_is_named_so(website: Website) -> None:
     page = b"<!DOCTYPE html><title>Down for maintenance</title>"
     website.answers["/store/2025-01.zip"] = (200, page)
-    with pytest.raises(SourceError, match=r"2025-01\.zip: an HTML page in place of a zip.*DOCTYPE"):
+    with pytest.raises(SourceUnreachable, match=r"2025-01\.zip.* an HTML page in place.*DOCTYPE"):
         PoliceUkArchive(url=website.url).find("2025-01", "kent")
 
 
@@ -373,6 +395,218 @@ def test_a_server_without_range_requests_is_an_error_not_a_download_of_everythin
     website.ranges = False
     with pytest.raises(SourceError, match=r"2025-01\.zip.*range requests"):
         PoliceUkArchive(url=website.url).find("2025-01", "kent")
+
+
+# --- A website that misbehaves ---------------------------------------------------------------
+
+
+@pytest.fixture
+def police(zips: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PoliceUkDouble]:
+    monkeypatch.setattr(double, "_DRIP_PAUSE_S", 0.001)
+    with PoliceUkDouble(zips, limited=False) as police:
+        yield police
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_archive_is_read_whichever_request_meets_a_fault(
+    police: PoliceUkDouble, fault: str
+) -> None:
+    """Which archive is the newest, where it is, its directory, that of an older one, a member."""
+    PoliceUkArchive(url=police.archive_url).find("2024-12", "essex")
+    requests = len(police.requests)
+    assert requests == 2 + (1 + 3) + (1 + 3) + 1
+    for after in range(requests):
+        police.requests.clear()
+        police.order(fault, after=after)
+        found = PoliceUkArchive(url=police.archive_url).find("2024-12", "essex")
+        assert found.content == OLDER[member_name("2024-12", "essex")]
+        assert police.requests[after].fault
+
+
+def test_threads_read_the_same_bytes_from_a_website_that_fails_often(
+    police: PoliceUkDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PATIENCE", Patience(first_s=0.0, longest_asked_s=0.0))
+    police.disturb(0.2, seed=4)
+    archive = PoliceUkArchive(url=police.archive_url)
+    wanted = list(NEWEST_OF_EACH) * 10
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda n: archive.find(n[:7], n[16 : -len("-street.csv")]), wanted)
+        assert [member.content for member in found] == [NEWEST_OF_EACH[name] for name in wanted]
+    assert sum(request.fault is not None for request in police.requests) > 5
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_directory_that_cannot_be_read_now_is_no_damaged_zip(
+    police: PoliceUkDouble, after: int
+) -> None:
+    """zipfile says of every error of the file below it that the file is no zip."""
+    police.order("unavailable", times=100, path="2025-01.zip", after=after + 1)
+    with pytest.raises(SourceUnreachable, match=r"2025-01\.zip: it cannot be read now: .*503"):
+        PoliceUkArchive(url=police.archive_url).find("2025-01", "kent")
+
+
+def test_an_archive_that_is_issued_anew_during_a_run_is_read_anew(
+    police: PoliceUkDouble, tmp_path: Path
+) -> None:
+    archive = PoliceUkArchive(url=police.archive_url)
+    before = archive.index("2025-01")
+    assert archive.find("2025-01", "kent").content == NEWER[member_name("2025-01", "kent")]
+    anew = {
+        member_name("2025-01", "essex"): street_csv("2025-01", 400),
+        member_name("2025-01", "kent"): street_csv("2025-01", 30),
+    }
+    police.publish("2025-01", write_zip(tmp_path / "anew" / "2025-01.zip", anew))
+    assert archive.find("2025-01", "kent").content == anew[member_name("2025-01", "kent")]
+    assert archive.find("2025-01", "essex").published
+    after = archive.index("2025-01")
+    assert after.etag == archive.newest().etag != before.etag
+    assert [member.bytes for member in after.members] == [len(anew[name]) for name in sorted(anew)]
+
+
+def test_an_archive_that_changes_all_the_time_is_left_for_another_day(
+    police: PoliceUkDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = Client.head
+    monkeypatch.setattr(
+        Client, "head", lambda self, url: dataclasses.replace(head(self, url), etag='"another"')
+    )
+    with pytest.raises(
+        SourceUnreachable, match=r"anew 5 times .* the last: .*2025-01\.zip: it was"
+    ):
+        PoliceUkArchive(url=police.archive_url).find("2025-01", "kent")
+    assert sum(request.method == "GET" for request in police.requests) == 5
+
+
+def test_who_is_in_a_hurry_gives_up_sooner(
+    police: PoliceUkDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(police_uk, "IN_A_HURRY", Patience(attempts=2, first_s=0.0))
+    police.order("unavailable", times=100)
+    with pytest.raises(SourceUnreachable, match="in 2 attempts"):
+        PoliceUkArchive(url=police.archive_url).in_a_hurry().newest()
+    assert police_uk.IN_A_HURRY.attempts < len(police.requests) + 1 == 3
+
+
+# --- What is out -----------------------------------------------------------------------------
+
+
+def test_the_newest_release_of_a_website_costs_one_redirect(zips: Path, tmp_path: Path) -> None:
+    with PoliceUkDouble(zips, releases=["2024-12"]) as police:
+        archive = PoliceUkArchive(url=police.archive_url)
+        newest = archive.newest()
+        asked = [(request.method, request.path, request.status) for request in police.requests]
+        assert asked == [
+            ("HEAD", "/data/archive/latest.zip", 302),
+            ("HEAD", "/data/archive/2024-12.zip", 200),
+        ]
+        path = zips / "2024-12.zip"
+        assert newest.release == "2024-12"
+        assert newest.url == f"{police.archive_url}/2024-12.zip"
+        assert newest.bytes == path.stat().st_size
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in newest.etag
+        assert newest.last_modified.endswith(" GMT")
+        assert archive.newest() == newest
+
+        police.publish("2025-01")
+        assert archive.newest().release == "2025-01"
+        before = archive.newest()
+        police.publish("2025-01", write_zip(tmp_path / "anew" / "2025-01.zip", OLDER))
+        assert archive.newest().release == "2025-01"
+        assert archive.newest().etag != before.etag
+
+
+def test_a_website_without_etags_tells_editions_by_date_and_size(website: Website) -> None:
+    newest = PoliceUkArchive(url=website.url).newest()
+    size = (website.folder / "2025-01.zip").stat().st_size
+    assert newest == Release("2025-01", f"{website.url}/2025-01.zip", str(size), size, "")
+
+
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_the_edition_of_a_folder_changes_with_its_files_and_with_nothing_else(
+    zips: Path, tmp_path: Path, unpacked: bool
+) -> None:
+    folder = write_folder(tmp_path / "csv", NEWEST_OF_EACH) if unpacked else zips
+    file = folder / (member_name("2025-01", "kent") if unpacked else "2025-01.zip")
+    os.utime(file, (2_000_000_000, 2_000_000_000))
+    archive = PoliceUkArchive(url=str(folder))
+    first = archive.newest()
+    sizes = [len(c) for c in NEWEST_OF_EACH.values()] if unpacked else [file.stat().st_size]
+    assert first.release == "2025-01"
+    assert first.url == str(folder if unpacked else file)
+    assert first.bytes == sum(sizes)
+    assert first.last_modified == "Wed, 18 May 2033 03:33:20 GMT"
+    (folder / "notes.txt").touch()
+    assert archive.newest() == first
+    os.utime(file, (2_000_000_001, 2_000_000_001))
+    assert archive.newest().etag != first.etag
+    os.utime(file, (2_000_000_000, 2_000_000_000))
+    assert archive.newest() == first
+    file.write_bytes(file.read_bytes() + b"\n")
+    os.utime(file, (2_000_000_000, 2_000_000_000))
+    assert archive.newest().etag != first.etag
+    assert PoliceUkArchive(url=str(folder)).index("2025-01").etag == archive.newest().etag
+
+
+def test_the_index_of_a_release_lists_its_members_with_their_checksums(
+    zips: Path, website: Website, tmp_path: Path
+) -> None:
+    expected = []
+    with zipfile.ZipFile(zips / "2024-12.zip") as archive:
+        for name, content in sorted(OLDER.items()):
+            packed = archive.getinfo(name).compress_size
+            month, force = name[:7], name[16 : -len("-street.csv")]
+            crc = zlib.crc32(content)
+            expected.append(IndexedMember(month, force, name, len(content), packed, crc))
+    for url in (str(zips), website.url):
+        index = PoliceUkArchive(url=url).index("2024-12")
+        assert index.members == tuple(expected)
+        assert index.release == "2024-12"
+        assert index.url == f"{url}/2024-12.zip"
+        assert index.bytes == (zips / "2024-12.zip").stat().st_size
+    folder = write_folder(tmp_path / "csv", OLDER)
+    unpacked = PoliceUkArchive(url=str(folder)).index("2024-12")
+    assert unpacked.members == tuple(
+        dataclasses.replace(member, packed_bytes=member.bytes) for member in expected
+    )
+    assert unpacked.bytes == sum(len(content) for content in OLDER.values())
+
+
+def test_an_index_over_http_costs_the_directory_alone(large_archive: Path) -> None:
+    with zipfile.ZipFile(large_archive) as archive:
+        names = archive.namelist()
+        directory = large_archive.stat().st_size - archive.start_dir
+    with serve(large_archive.parent) as website:
+        index = PoliceUkArchive(url=website.url).index("2024-12")
+        assert sorted(member.name for member in index.members) == sorted(names)
+        assert website.bytes_sent < directory + 1_000
+
+
+@pytest.mark.parametrize("release", ["2025-02", "2024-11", "latest", ""])
+def test_a_release_that_is_not_there_has_no_index(
+    zips: Path, website: Website, tmp_path: Path, release: str
+) -> None:
+    folder = write_folder(tmp_path / "csv", NEWEST_OF_EACH)
+    for url in (str(zips), website.url, str(folder)):
+        with pytest.raises(SourceError, match=r"holds no release|there is no such release"):
+            PoliceUkArchive(url=url).index(release)
+
+
+def test_the_api_says_which_month_is_the_newest(police: PoliceUkDouble) -> None:
+    archive = PoliceUkArchive(url=police.archive_url)
+    assert archive.last_updated(police.api_url) == "2025-01"
+    assert archive.last_updated(f"{police.api_url}/") == "2025-01"
+    with pytest.raises(SourceError, match="is it the address of police"):
+        archive.last_updated(f"{police.url}/elsewhere")
+
+
+@pytest.mark.parametrize("answer", [b"[]", b"null", b"{}", b'{"date": "soon"}', b'{"date": 2025}'])
+def test_an_api_that_answers_otherwise_is_an_error_that_shows_it(
+    website: Website, answer: bytes
+) -> None:
+    website.answers["/api/crime-last-updated"] = (200, answer)
+    with pytest.raises(SourceError, match="crime-last-updated: answered"):
+        PoliceUkArchive(url=website.url).last_updated(f"{website.root}/api")
 
 
 # --- Zips as others write them ---------------------------------------------------------------
@@ -682,6 +916,24 @@ def test_real_members_have_the_bytes_that_zipfile_reads(shared_data: Path) -> No
         assert found.release == newest[name]
         with zipfile.ZipFile(folder / f"{found.release}.zip") as archive:
             assert found.content == archive.read(name)
+
+
+def test_real_members_come_whole_from_a_website_that_fails_often(
+    shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PATIENCE", Patience(first_s=0.0, longest_asked_s=0.0))
+    monkeypatch.setattr(double, "_DRIP_PAUSE_S", 0.001)
+    folder = shared_data / "police_uk" / "archive"
+    with zipfile.ZipFile(folder / "2025-12.zip") as archive:
+        names = [n for n in archive.namelist() if n.endswith("-city-of-london-street.csv")]
+        expected = {name: archive.read(name) for name in names}
+    with PoliceUkDouble(folder, releases=["2025-12"], limited=False) as police:
+        police.disturb(0.3, seed=4)
+        source = PoliceUkArchive(url=police.archive_url)
+        found = {name: source.find(name[:7], "city-of-london").content for name in names}
+        assert len({request.fault for request in police.requests}) > 4
+    assert len(names) == 27
+    assert found == expected
 
 
 def test_real_months_that_stand_in_no_archive_are_unknown(shared_data: Path) -> None:

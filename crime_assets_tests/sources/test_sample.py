@@ -114,13 +114,14 @@ def force_areas(sample: Sample, connection: duckdb.DuckDBPyConnection) -> gpd.Ge
 
 
 def digests(made: Sample) -> dict[str, str]:
-    paths = [*made.archive.iterdir(), made.force_areas, made.lsoas]
+    paths = [*made.archive.iterdir(), made.force_areas, made.lsoas, made.streets]
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 # --- One seed --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_with_any_number_of_threads(
     sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +134,7 @@ def test_the_same_seed_gives_the_same_bytes_with_any_number_of_threads(
     assert digests(write_sample(tmp_path)) == digests(sample)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_sample_of_the_same_kind(
     sample: Sample, tmp_path: Path, connection: duckdb.DuckDBPyConnection
 ) -> None:
@@ -159,6 +161,7 @@ def test_importing_the_module_needs_neither_dagster_nor_geometry_libraries() -> 
     assert (ran.stdout.strip(), ran.stderr) == ("set()", "")
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sample_module.main([str(tmp_path / "new" / "sample")])
     said = capsys.readouterr().out
@@ -391,6 +394,7 @@ def test_shoplifting_lies_on_few_points_and_burglary_on_many(crimes: pd.DataFram
     assert first_hundred.idxmax() == "Shoplifting"
 
 
+@pytest.mark.slow
 def test_places_persist_emerge_fade_and_come_and_go(points: gpd.GeoDataFrame) -> None:
     """The 36 months of Silver Pit, in squares as large as the cells, by the design's rule."""
     own = points[points["force"] == SILVERPIT]
@@ -523,3 +527,46 @@ def test_some_crimes_lie_in_a_neighbouring_force_and_a_few_on_the_mainland(
     outside = found[(found.geometry.x > 656_300) | (found.geometry.y > 658_144)]
     assert set(outside["LSOA name"]) == {"Mainland 008A"}
     assert np.hypot(outside.geometry.x - 325_800, outside.geometry.y - 673_700).max() < 5
+
+
+# --- Streets ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def streets(sample: Sample, connection: duckdb.DuckDBPyConnection) -> gpd.GeoDataFrame:
+    return polygons(connection, sample.streets)
+
+
+def test_crimes_lie_along_streets_but_not_on_junctions(
+    streets: gpd.GeoDataFrame, points: gpd.GeoDataFrame
+) -> None:
+    on_the_island = points[points["LSOA code"] < "S01999"].drop_duplicates("geometry")
+    places = on_the_island[["geometry"]].sjoin_nearest(
+        streets[["geometry"]], distance_col="distance"
+    )
+    distance = places.groupby(level=0)["distance"].min()
+    assert distance.quantile(0.9) < 25
+    assert (distance < 100).mean() > 0.98
+    assert (distance < 0.5).mean() < 0.2
+
+
+def test_streets_are_a_mesh_that_hangs_together_and_crosses_nowhere(
+    streets: gpd.GeoDataFrame,
+) -> None:
+    assert streets["id"].is_unique
+    assert set(streets["highway"]) == {"residential", "unclassified"}
+    ends = np.array([[line.coords[0], line.coords[-1]] for line in streets.geometry])
+    _, junction = np.unique(ends.reshape(-1, 2), axis=0, return_inverse=True)
+    meeting = np.bincount(junction.ravel())
+    assert 3 < meeting.mean() < 4.5
+    pairs = junction.reshape(-1, 2)
+    part = np.arange(len(meeting))
+    while True:  # the least junction that each can be reached from
+        least = np.minimum(part[pairs[:, 0]], part[pairs[:, 1]])
+        before = part.copy()
+        np.minimum.at(part, pairs.ravel(), np.repeat(least, 2))
+        if (part == before).all():
+            break
+    assert np.unique(part, return_counts=True)[1].max() > 0.99 * len(part)
+    crossing = streets[["geometry"]].sjoin(streets[["geometry"]], predicate="crosses")
+    assert len(crossing) < 0.002 * len(streets)

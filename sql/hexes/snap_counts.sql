@@ -1,11 +1,13 @@
 -- snap_counts: from street_crimes of one month. One row is the crimes of one type that are
--- published at one anonymous place, whichever force published them.
+-- published at one anonymous place, whichever force published them. A place that was published
+-- under several names has the first of them.
 with point_count as (
     select
         crime_type::crime_type_name as crime_type,
         hex_id,
         longitude,
         latitude,
+        min(location) as location,
         count(*)::integer as crimes
     from street_crimes
     where hex_id is not null
@@ -21,6 +23,7 @@ select
     hex_id,
     longitude,
     latitude,
+    location,
     crimes
 from point_count
 order by

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from crime_assets.forecasting.forecaster import Forecaster
 from crime_assets.forecasting.forecasters.forest import RandomForest
+from crime_assets.forecasting.forecasters.gldnet import Gldnet
 from crime_assets.forecasting.forecasters.kernel_density import KernelDensity
 from crime_assets.forecasting.forecasters.point_process import PointProcess
 from crime_assets.forecasting.forecasters.poisson_regression import PoissonRegression
@@ -33,6 +34,7 @@ FORECASTERS: dict[str, Forecaster] = {
     "point_process": PointProcess(),
     "poisson_regression": PoissonRegression(),
     "random_forest": RandomForest(),
+    "gldnet": Gldnet(),
     "chance": Chance(),
     "perfect_foresight": PerfectForesight(),
 }

@@ -1,0 +1,1 @@
+"""The published site: where hotspots are and how lasting they are, as static files."""

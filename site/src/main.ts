@@ -1,0 +1,662 @@
+// The page: reads what map.json has, keeps the state and the address together, and has each part
+// show it.
+import "maplibre-gl/dist/maplibre-gl.css";
+import "./style.css";
+import type { Mark } from "./cells";
+import { cssColour, hex, isDark, rampColour, readRamp } from "./colours";
+import { Controls } from "./controls";
+import { Files, fetchMap, MapError, MissingFile } from "./data";
+import type { History, MapFile, Ranking } from "./data";
+import { details, lines, type Shown } from "./details";
+import { download, FORMATS, type What } from "./downloads";
+import { byId, make } from "./elements";
+import { forecast, Layers } from "./layers";
+import { entry, ramp } from "./legend";
+import { List } from "./list";
+import { geojson, HotspotMap } from "./map";
+import { corners } from "./projection";
+import { rowsAt, type Row } from "./ranking";
+import { hasRanking, parse, possible, query, rankingKey, type State } from "./state";
+import { gapList, gaps, gapsOf, unpublished, type Gaps } from "./unknown";
+import { modelName, monthName, number, placeOf, plural, windowName } from "./words";
+
+class Page {
+  state: State;
+  view: HotspotMap | null = null;
+  rows: Row[] = [];
+  private layers: Layers | null = null;
+  private ranking: Ranking | null = null;
+  private history: History | null = null;
+  private key = "";
+  private foretold: number[] | null = null;
+  private gaps: Gaps;
+  private baseFailed = false;
+  private turn = 0;
+  private playing = false;
+  private readonly files: Files;
+  private readonly controls: Controls;
+  private readonly list: List;
+
+  constructor(private readonly file: MapFile) {
+    const { state, notes } = parse(location.search, file);
+    this.state = state;
+    this.files = new Files(file.data);
+    this.gaps = gaps(file, 0, 35);
+    document.documentElement.classList.toggle("embed", state.embed);
+    this.applyTheme();
+    this.controls = new Controls(
+      file,
+      (change) => this.change(change),
+      ({ type = this.state.type, window = this.state.window }) => {
+        const { scope } = this.state;
+        if (hasRanking(file, scope, type, window)) {
+          this.files.ranking(scope, rankingKey({ type, window })).catch(() => undefined);
+        }
+      },
+      (playing) => {
+        this.playing = playing;
+        if (!playing) this.announce();
+      },
+    );
+    this.list = new List(
+      (id) => this.select(id),
+      (sort) => this.change({ sort }),
+    );
+    this.writeTexts();
+    this.listen();
+    this.writeAddress("replace");
+    notes.forEach((note) => message(note));
+  }
+
+  /** Loads and shows the first ranking in the list, then the map. */
+  async start(): Promise<void> {
+    // asked for at once, drawn when the map is there
+    const outlines = this.files.forces();
+    outlines.catch(() => undefined);
+    await busy(this.show());
+    performance.mark("list");
+    // the list is painted before MapLibre takes the processor
+    await new Promise((done) => setTimeout(done));
+    try {
+      await this.startMap(outlines);
+    } catch (error) {
+      if (!(error instanceof MapError)) console.error(error);
+      byId("map").replaceChildren(make("p", { class: "no-map" }, said(error)));
+    }
+    performance.mark("ready");
+  }
+
+  private async startMap(outlines: ReturnType<Files["forces"]>): Promise<void> {
+    const view = await HotspotMap.create(byId("map"), this.file, this.state, {
+      chosen: (cell) => this.select(cell, false),
+      pointed: (what, x, y) => this.point(what, x, y),
+      moved: (at) => {
+        this.state = { ...this.state, at };
+        this.writeAddress("replace");
+        this.updateLayers();
+      },
+      baseFailed: () => {
+        this.baseFailed = true;
+        this.drawBase();
+      },
+    });
+    this.view = view;
+    this.drawCells();
+    this.drawBase();
+    await painted(view);
+    performance.mark("cells");
+    const forces = geojson(await outlines);
+    view.setForces(forces);
+    this.layers = new Layers(view, this.file, this.files, forces);
+    this.drawKnown();
+    this.updateLayers();
+    await painted(view);
+  }
+
+  // --- changes
+
+  /** Changes what is shown; a change of type, window or scope is one to come back from. */
+  async change(change: Partial<State>): Promise<void> {
+    const started = performance.now();
+    const before = this.state;
+    const notes: string[] = [];
+    clearMessages();
+    this.state = possible(this.file, { ...before, ...change }, notes);
+    notes.forEach((note) => message(note));
+    const isOther =
+      this.state.type !== before.type ||
+      this.state.window !== before.window ||
+      this.state.scope !== before.scope;
+    const { scope } = this.state;
+    const turn = this.turn + 1; // of the showing that follows
+    const isShown = await busy(this.show()).catch((error: unknown) => {
+      if (turn !== this.turn) return false; // something else was chosen meanwhile
+      this.state = before;
+      this.controls.update(before, this.ranking);
+      return this.fail(error);
+    });
+    if (isShown) {
+      this.writeAddress(isOther ? "push" : "replace");
+      if (scope !== before.scope) {
+        this.view?.goToScope(this.file.scopes.find(({ slug }) => slug === scope)!.bounds);
+      }
+    }
+    if (isShown && isOther) {
+      if (this.view) await painted(this.view);
+      performance.measure("switch", { start: started, end: performance.now() });
+    }
+  }
+
+  /** Chooses a cell, or none. */
+  select(cell: number | null, move = true): void {
+    this.state = { ...this.state, cell };
+    this.writeAddress("replace");
+    this.drawDetails();
+    this.list.select(cell);
+    this.drawCells();
+    const row = this.rows.find(({ id }) => id === cell);
+    if (cell !== null && move) this.view?.goTo(cell);
+    if (row) {
+      announce(
+        `Rank ${number(row.rank)}: ${placeOf(row)}. Hotspot in ${row.hits} of ` +
+          `${plural(this.ranking!.windows, "window")}.`,
+      );
+    }
+    if (cell !== null) busy(this.loadHistory()).catch((error: unknown) => this.fail(error));
+  }
+
+  /** The next (1) or previous (-1) cell of the list. */
+  private step(by: number): void {
+    const { shown } = this.list;
+    const at = shown.findIndex(({ id }) => id === this.state.cell);
+    const to = shown[at < 0 ? (by > 0 ? 0 : shown.length - 1) : at + by];
+    if (to) this.select(to.id);
+  }
+
+  // --- showing
+
+  /** Loads what the state needs and shows it; false where the state changed meanwhile. */
+  private async show(): Promise<boolean> {
+    const turn = ++this.turn;
+    const { scope, month, cell, layer } = this.state;
+    const key = rankingKey(this.state);
+    this.controls.update(this.state, this.key === `${scope}/${key}` ? this.ranking : null);
+    if (this.file.rankings[scope]?.[key] === undefined) {
+      throw new MapError("There is no ranking of this area in this map.");
+    }
+    const [ranking, history, forecasts] = await Promise.all([
+      this.files.ranking(scope, key),
+      month && this.hasHistory() ? this.files.history(scope, key) : null,
+      layer === "forecasts" ? this.files.forecasts(scope, key) : null,
+    ]);
+    if (turn !== this.turn) return false;
+    if (this.key !== `${scope}/${key}`) this.history = null;
+    this.key = `${scope}/${key}`;
+    this.ranking = ranking;
+    this.history = history ?? this.history;
+    if (month && !ranking.hot) {
+      message("This ranking's file does not say in which months a cell was hot: all are shown.");
+      this.state = { ...this.state, month: null };
+      this.writeAddress("replace");
+    }
+    const models = this.file.layers?.forecasts?.models ?? [];
+    const model = this.state.model ?? models.find((name) => forecasts?.models[name]) ?? null;
+    this.foretold = forecasts ? (forecasts.models[model!] ?? []) : null;
+    if (layer === "forecasts" && this.state.model !== model) this.state = { ...this.state, model };
+    this.draw();
+    if (cell !== null && !this.history) {
+      busy(this.loadHistory()).catch((error: unknown) => this.fail(error));
+    }
+    return true;
+  }
+
+  private hasHistory(): boolean {
+    return !!this.file.history;
+  }
+
+  private async loadHistory(): Promise<void> {
+    if (this.history || !this.hasHistory()) return;
+    const { key } = this;
+    const history = await this.files.history(this.state.scope, rankingKey(this.state));
+    if (key !== this.key) return;
+    this.history = history;
+    this.makeRows();
+    this.drawDetails();
+    this.list.reveal();
+  }
+
+  private get type() {
+    return this.file.types.find(({ slug }) => slug === this.state.type)!;
+  }
+  private get scopeName() {
+    return this.file.scopes.find(({ slug }) => slug === this.state.scope)!.name;
+  }
+  /** Position of the month looked at: the chosen one, or the map's. */
+  private get month() {
+    return this.state.month ? this.file.months.indexOf(this.state.month) : 35;
+  }
+  /** Whether the hot cells of one month are told from the others. */
+  private get isOfMonth() {
+    return this.state.month !== null;
+  }
+
+  private makeRows(): void {
+    const names = (slug: string) => this.file.forces[slug]?.name ?? slug;
+    const w = this.state.window;
+    const isUnknown = (force: string | null) => unpublished(this.file, force, this.month, w) === w;
+    const { counted } = this.type;
+    this.rows = rowsAt(this.ranking!, this.history, this.month, counted, isUnknown, names);
+  }
+
+  /** The cells that are shown in full: all, or those hot in the month looked at. */
+  private get full(): Row[] {
+    return this.isOfMonth ? this.rows.filter((row) => row.hot) : this.rows;
+  }
+
+  private caption(): string {
+    const w = windowName(this.state.window);
+    const to = monthName(this.file.months[this.month]!);
+    return this.isOfMonth
+      ? `${this.type.name}, ${this.scopeName}: the hotspots of the ${w} to ${to}`
+      : `${this.type.name}, ${this.scopeName}: hotspots of ${w} in the 36 months to ${to}`;
+  }
+
+  private draw(): void {
+    const { ranking, state } = this;
+    this.makeRows();
+    this.controls.update(state, ranking);
+    this.list.update(this.full, state, ranking!.windows, this.caption());
+    document.title = `${this.type.name}, ${this.scopeName} – ${this.file.title}`;
+    const to = monthName(this.file.months[this.month]!);
+    byId("of-month").textContent = this.isOfMonth
+      ? `${windowName(state.window)} to ${to}`
+      : `36 months to ${to}`;
+    this.drawDetails();
+    this.drawCells();
+    this.drawKnown();
+    this.updateLayers();
+    if (!this.playing) this.announce();
+  }
+
+  private announce(): void {
+    if (this.ranking) announce(`${this.caption()}: ${plural(this.full.length, "cell")}.`);
+  }
+
+  private drawDetails(): void {
+    const { cell } = this.state;
+    byId("details").hidden = cell === null;
+    if (cell === null && this.state.embed) byId("tip").hidden = true;
+    if (cell === null || !this.ranking) return;
+    if (this.state.embed) this.tell(cell);
+    const row = this.rows.find(({ id }) => id === cell);
+    byId("about-cell").replaceChildren(
+      ...(row
+        ? details(row, this.shown)
+        : [
+            make("h2", { id: "details-title" }, `Cell ${cell}`),
+            make("p", {}, "It was no hotspot in any window of this ranking."),
+          ]),
+    );
+  }
+
+  private get shown(): Shown {
+    const { file, history, month } = this;
+    return { file, ranking: this.ranking!, history, month, isChosen: this.state.month !== null };
+  }
+
+  private drawCells(): void {
+    if (!this.ranking) return;
+    const { layer, cell } = this.state;
+    const paper = cssColour("--land");
+    const ink = cssColour("--chosen");
+    let marks: Mark[];
+    let key: Node[];
+    if (layer === "forecasts" && this.foretold) {
+      const hot = this.rows.filter((row) => row.hot).map(({ id }) => id);
+      const w = this.state.window;
+      const found = forecast(this.foretold, hot, {
+        cutOff: this.file.months[35 - w]!,
+        to: this.file.month,
+        model: modelName(this.state.model ?? ""),
+      });
+      marks = found.marks;
+      key = found.legend;
+    } else {
+      const isHollow = layer === "tiers" || layer === "bivariate";
+      const mark = (row: Row, opacity: number): Mark => ({
+        id: row.id,
+        fill: [...rampColour(row.frequency), isHollow ? 0 : opacity],
+        border: isHollow ? [...ink, opacity] : [...paper, 0.6 * opacity],
+        width: isHollow ? 1.2 : 0.75,
+      });
+      // the hottest last, on top of the others; what is not hot now lies below
+      const hottestLast = [...this.rows].reverse();
+      marks = this.isOfMonth
+        ? [
+            ...hottestLast.filter((row) => !row.hot).map((row) => mark(row, 0.2)),
+            ...hottestLast.filter((row) => row.hot).map((row) => mark(row, 1)),
+          ]
+        : hottestLast.map((row) => mark(row, 0.92));
+      key = ramp(this.ranking.windows);
+      if (this.isOfMonth) {
+        const half = hex(rampColour(0.5));
+        key.push(entry(half, "", "hot in the month shown"), entry(half, "faint", "hot in others"));
+      }
+      if (isHollow) key = [entry(hex(ink), "ring", "hotspot")];
+    }
+    if (cell !== null) {
+      const own = marks.find(({ id }) => id === cell);
+      marks.push({ id: cell, fill: own?.fill ?? [0, 0, 0, 0], border: [...ink, 1], width: 3 });
+    }
+    key.push(...(this.layers?.legend(this.state) ?? []));
+    if (this.gaps.missing.length) key.push(entry("", "hatch", "months missing"));
+    if (this.gaps.partial.length) key.push(entry("", "dots", "months published in part"));
+    byId("key").replaceChildren(...key);
+    this.view?.setCells(marks);
+  }
+
+  private drawKnown(): void {
+    const from = this.state.month ? this.month - this.state.window + 1 : 0;
+    this.gaps = gaps(this.file, from, this.month);
+    byId("gaps").replaceChildren(...gapList(this.file, this.gaps));
+    const of = this.state.month
+      ? `the ${windowName(this.state.window)} to ${monthName(this.state.month)}`
+      : `the 36 months to ${monthName(this.file.month)}`;
+    byId("gaps-of").textContent = `Of ${of}:`;
+    this.view?.setKnown(this.gaps.missing, this.gaps.partial, this.state.scope);
+  }
+
+  private updateLayers(): void {
+    if (this.layers && this.state.layer) this.drawCells();
+    if (!this.layers) return;
+    const drawn = this.layers.update(this.state, this.isBaseOn());
+    busy(drawn).catch((error: unknown) => this.fail(error));
+  }
+
+  private isBaseOn(): boolean {
+    return !!this.file.basemap && this.state.base && !this.baseFailed && navigator.onLine !== false;
+  }
+
+  private drawBase(): void {
+    const isOn = this.isBaseOn();
+    this.view?.setBase(isOn);
+    const box = byId<HTMLInputElement>("base");
+    box.checked = isOn;
+    box.parentElement!.hidden = !this.file.basemap;
+    byId("base-note").hidden = isOn || !this.state.base || !this.file.basemap;
+    this.updateLayers();
+  }
+
+  // --- the pointer
+
+  private point(what: { cell: number } | { force: string } | null, x: number, y: number): void {
+    const tip = byId("tip");
+    let text: string | null = this.layers?.under(x, y) ?? null;
+    if (what && "cell" in what) {
+      const row = this.rows.find(({ id }) => id === what.cell);
+      text = row
+        ? `${placeOf(row)} · rank ${number(row.rank)} · hot in ${row.hits} of ${this.ranking!.windows}`
+        : `Cell ${what.cell}`;
+    } else if (what && !text) {
+      const missing = gapsOf(this.file, what.force, this.gaps);
+      text = `${this.file.forces[what.force]?.name ?? what.force}${missing && ` · ${missing}`}`;
+    }
+    tip.hidden = !text;
+    if (!text) return;
+    tip.textContent = text;
+    const width = byId("map").clientWidth;
+    tip.style.left = `${Math.min(x + 12, Math.max(width - tip.offsetWidth - 8, 8))}px`;
+    tip.style.top = `${y + 16}px`;
+  }
+
+  /** In an embedded map, where there is no list: the cell in a few words. */
+  private tell(cell: number): void {
+    const row = this.rows.find(({ id }) => id === cell);
+    if (!row) return;
+    const tip = byId("tip");
+    tip.replaceChildren(
+      make("strong", {}, placeOf(row)),
+      ...lines(row, this.shown)
+        .slice(0, -1)
+        .map(([name, what]) => make("span", {}, `${name}: ${what}`)),
+    );
+    tip.hidden = false;
+    tip.style.left = "8px";
+    tip.style.top = "8px";
+  }
+
+  // --- the frame
+
+  private writeTexts(): void {
+    const { file } = this;
+    byId("title").textContent = file.title;
+    // on a small screen the key would cover the map
+    byId<HTMLDetailsElement>("legend").open = !matchMedia("(max-width: 52rem)").matches;
+    byId("note").hidden = !file.note;
+    byId("note").textContent = file.note ?? "";
+    const releases = Object.entries(file.releases).map(
+      ([release, months]) => `${monthName(release)} (${plural(months, "month")})`,
+    );
+    byId("built").textContent =
+      `Made from the police.uk ${releases.length === 1 ? "release" : "releases"} of ${releases.join(", ") || "no known month"}.`;
+    byId("licences").replaceChildren(...file.licences.map((line) => make("li", {}, line)));
+    for (const format of Object.keys(FORMATS)) {
+      const button = make("button", { type: "button" }, format);
+      button.addEventListener("click", () => {
+        button.disabled = true;
+        download(format, this.what())
+          .catch((error: unknown) => this.fail(error))
+          .finally(() => (button.disabled = false));
+      });
+      byId("formats").append(button);
+    }
+  }
+
+  private what(): What {
+    const { state } = this;
+    const found = new Set(this.list.shown.map(({ id }) => id)); // rows are made anew
+    const rows = this.full.filter((row) => found.has(row.id));
+    return {
+      rows: this.isOfMonth
+        ? rows.sort((a, b) => (a.rankInMonth ?? a.rank) - (b.rankInMonth ?? b.rank))
+        : rows,
+      scope: state.scope,
+      crimeType: this.type.name,
+      typeSlug: state.type,
+      windowMonths: state.window,
+      windows: this.ranking!.windows,
+      month: this.file.months[this.month]!,
+      isChosen: this.isOfMonth,
+      mapMonth: this.file.month,
+    };
+  }
+
+  private listen(): void {
+    // the map and the list fill what the lines above them leave of the window
+    const panel = byId("panel");
+    new ResizeObserver(() => panel.style.setProperty("--above", `${panel.offsetTop}px`)).observe(
+      document.body,
+    );
+    addEventListener("popstate", () => {
+      const { state, notes } = parse(location.search, this.file);
+      this.state = state;
+      this.controls.stop();
+      clearMessages();
+      notes.forEach((note) => message(note));
+      if (state.at) this.view?.goToPlace(state.at);
+      busy(this.show()).catch((error: unknown) => this.fail(error));
+    });
+    addEventListener("keydown", (event) => {
+      const field = (event.target as HTMLElement).matches("input:not([type=radio]), select");
+      if (field || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === "n") this.step(1);
+      if (event.key === "p") this.step(-1);
+      if (event.key === "Escape" && this.state.cell !== null) this.select(null);
+    });
+    byId("next").addEventListener("click", () => this.step(1));
+    byId("previous").addEventListener("click", () => this.step(-1));
+    byId("close").addEventListener("click", () => {
+      this.select(null);
+      byId("rows").querySelector("button")?.focus();
+    });
+    byId("theme").addEventListener("click", () => {
+      this.state = { ...this.state, theme: isDark() ? "light" : "dark" };
+      this.retheme();
+      this.writeAddress("replace");
+    });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.retheme());
+    byId<HTMLInputElement>("base").addEventListener("change", (event) => {
+      this.baseFailed = false;
+      this.state = { ...this.state, base: (event.target as HTMLInputElement).checked };
+      this.writeAddress("replace");
+      this.drawBase();
+    });
+    addEventListener("beforeprint", () => {
+      if (!this.view) return;
+      const picture = make("img", { alt: this.caption(), id: "picture" });
+      picture.src = this.view.picture();
+      byId("map").after(picture);
+      byId<HTMLDetailsElement>("legend").open = true;
+      const { length } = this.list.shown;
+      byId("printed").textContent =
+        length > 25 ? `The first 25 of ${plural(length, "cell")} are printed.` : "";
+    });
+    addEventListener("afterprint", () => byId("picture")?.remove());
+  }
+
+  private applyTheme(): void {
+    const { theme } = this.state;
+    if (theme) document.documentElement.dataset.theme = theme;
+    else delete document.documentElement.dataset.theme;
+    readRamp();
+    document.documentElement.toggleAttribute("data-dark", isDark());
+    byId("theme").setAttribute("aria-pressed", String(isDark()));
+  }
+
+  private retheme(): void {
+    this.applyTheme();
+    this.view?.setTheme();
+    this.layers?.setTheme();
+    if (this.ranking) this.draw();
+  }
+
+  private writeAddress(how: "push" | "replace"): void {
+    const address = query(this.state, this.file);
+    if (how === "push") history.pushState(null, "", address);
+    else history.replaceState(null, "", address);
+    byId<HTMLAnchorElement>("whole").href = query({ ...this.state, embed: false }, this.file);
+  }
+
+  /** Says what went wrong. A file that is gone may be one of an older build of the map. */
+  async fail(error: unknown): Promise<false> {
+    if (error instanceof MissingFile) {
+      const now = await fetchMap().catch(() => null);
+      if (now && now.data !== this.file.data) {
+        const reload = make("button", { type: "button" }, "Reload");
+        reload.addEventListener("click", () => location.reload());
+        message("The map was renewed meanwhile: reload the page. ", reload);
+        return false;
+      }
+    } else if (!(error instanceof MapError)) console.error(error);
+    message(said(error));
+    return false;
+  }
+
+  /** The cells as hosts and tests ask for them. */
+  cells() {
+    const full = new Set(this.full);
+    return this.rows.map((row) => ({
+      ...row,
+      windows: this.ranking!.windows,
+      shown: full.has(row) ? "full" : "faint",
+      colour: hex(rampColour(row.frequency)),
+      corners: corners(row.id),
+    }));
+  }
+}
+
+function said(error: unknown): string {
+  return error instanceof MapError ? error.message : `Something went wrong: ${String(error)}`;
+}
+
+function announce(text: string): void {
+  byId("said").textContent = text;
+}
+
+function message(text: string, ...more: Node[]): void {
+  const close = make("button", { type: "button", "aria-label": "Close this note" }, "×");
+  const box = make("p", { class: "message" }, text, ...more, close);
+  close.addEventListener("click", () => box.remove());
+  byId("messages").append(box);
+}
+
+function clearMessages(): void {
+  byId("messages").replaceChildren();
+}
+
+let atWork = 0;
+
+/** Marks the panel as busy while something is loaded and drawn. */
+async function busy<T>(work: Promise<T>): Promise<T> {
+  byId("panel").setAttribute("aria-busy", String(++atWork > 0));
+  try {
+    return await work;
+  } finally {
+    byId("panel").setAttribute("aria-busy", String(--atWork > 0));
+  }
+}
+
+/** Resolves when the map has been drawn anew. */
+function painted(view: HotspotMap): Promise<void> {
+  return new Promise((done) => {
+    view.map.once("render", () => done());
+    view.map.triggerRepaint();
+  });
+}
+
+/**
+ * What a host or a test may use. `ready` resolves when list and map are drawn; `map` is MapLibre's
+ * map, null before that and where there is no WebGL; `state()` what the page shows; `cells()` the
+ * cells of the ranking, each with its corners in WGS84 and whether it is shown in full or faint;
+ * `select(id)` chooses a cell; `colour(frequency)` is the ramp.
+ */
+export interface HotspotMapInterface {
+  ready: Promise<void>;
+  readonly map: HotspotMap["map"] | null;
+  state(): State;
+  cells(): ReturnType<Page["cells"]>;
+  select(id: number | null): void;
+  colour(frequency: number): string;
+}
+
+let page: Page | null = null;
+
+const ready = (async () => {
+  if (!CSS.supports("color", "light-dark(red, red)")) {
+    message("This browser is older than 2024: the map's colours may be missing. Please update it.");
+  }
+  try {
+    page = new Page(await fetchMap());
+    await page.start();
+  } catch (error) {
+    if (page) await page.fail(error);
+    else {
+      if (!(error instanceof MapError)) console.error(error);
+      message(said(error));
+    }
+  } finally {
+    document.documentElement.classList.remove("loading");
+  }
+})();
+
+const hotspotMap: HotspotMapInterface = {
+  ready,
+  get map() {
+    return page?.view?.map ?? null;
+  },
+  state: () => page!.state,
+  cells: () => page?.cells() ?? [],
+  select: (id) => page?.select(id),
+  colour: (frequency) => hex(rampColour(frequency)),
+};
+Object.assign(window, { hotspotMap });
