@@ -28,7 +28,7 @@ import numpy as np
 import requests
 
 from benchmarks.measuring import Figure, Run
-from benchmarks.nation import Nation, _make_study_area, the_nation
+from benchmarks.nation import Nation, make_study_area, the_nation
 from crime_assets.definitions import build_definitions
 from crime_assets.hexes import assets as hexes
 from crime_assets.lake import DuckDB, atomic
@@ -52,7 +52,7 @@ def figures(run: Run) -> list[Figure]:
     """Backfill the nation's small files, with and without orchestration."""
     nation = the_nation(run.folder, run.share)
     if not nation.lake.has("scope_cells"):
-        _make_study_area(nation)
+        make_study_area(nation)
     archive = write_small_archive(nation)
     where = (str(archive), str(run.folder / "backfill"), run.share)
     alone = run.measure(work_alone, *where).value

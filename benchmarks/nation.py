@@ -120,7 +120,7 @@ def make_nation(nation: Nation, say: Callable[[str], None] = print) -> None:
     made_by.write_text(json.dumps(recipe))
     started = time.monotonic()
     if not nation.lake.has("scope_cells"):
-        _make_study_area(nation)
+        make_study_area(nation)
         say(f"laid the study area of {len(nation.forces)} forces")
     missing = [p["force"] for p in nation.files if not nation.lake.has("street_crimes", p)]
     to_draw = sorted(set(missing), key=lambda force: -FORCES[force].monthly_crimes)
@@ -160,7 +160,7 @@ def _recipe(nation: Nation) -> dict[str, Any]:
     }
 
 
-def _make_study_area(nation: Nation) -> None:
+def make_study_area(nation: Nation) -> None:
     if not Path(nation.lsoa_boundaries).exists():
         write_boundaries(
             Path(nation.lsoa_boundaries).parent,

@@ -340,9 +340,20 @@ class Lake:
         contract = TABLES[table]
         open_storage(connection, self.root)
         folder = self._folder_of_links(connection)
+        partitions = list(partitions)
+        if len(partitions) > 1 and not isinstance(self.root, Path):
+            there: set[str] | None = {place for place, *_ in self._files(table)}  # asked once
+        else:
+            there = None
         paths = []
         for partition in partitions:
-            path = self.pin(table, partition, folder)
+            path: Folder | None
+            if there is None:
+                path = self.pin(table, partition, folder)
+            else:
+                path = self.path(table, partition)
+                if path.path.removeprefix(f"{self.root.path}/") not in there:
+                    path = None
             if path is not None:
                 paths.append(path)
             elif not skip_missing:

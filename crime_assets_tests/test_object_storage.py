@@ -28,7 +28,7 @@ from crime_assets.classification import files
 from crime_assets.definitions import build_definitions
 from crime_assets.demo import sample_environment
 from crime_assets.gldnet.assets import _train
-from crime_assets.lake import DuckDB, Lake
+from crime_assets.lake import DuckDB, Lake, MissingPartition
 from crime_assets.maps import site
 from crime_assets.settings import SettingError, Settings
 from crime_assets.storage import PartitionReplaced, atomic, explained, on_disk, open_storage
@@ -277,6 +277,22 @@ def test_a_writer_that_fails_puts_nothing(folder: UPath) -> None:
         temporary.write_bytes(b"half" * (1 // 0))
     assert checksums(folder) == {}
     assert not temporary.parent.exists()
+
+
+def test_a_view_of_many_partitions_asks_for_one_listing(
+    folder: UPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake(folder / "lake of ours")
+    months = [{"month": month} for month in ("2025-01", "2025-02", "2025-03")]
+    with DuckDB().get_connection() as connection:
+        for month in months[:2]:
+            lake.publish(connection, counts(connection, 1), "hex_counts", month)
+        monkeypatch.delattr(UPath, "exists")
+        found = lake.view(connection, "hex_counts", months, skip_missing=True)
+        rows = connection.execute("select count(*) from hex_counts").fetchone()
+        with pytest.raises(MissingPartition, match="2025-03"):
+            lake.view(connection, "hex_counts", months)
+    assert (found, rows) == (2, (6,))
 
 
 def test_a_step_whose_partition_is_replaced_while_it_reads_may_be_run_again(

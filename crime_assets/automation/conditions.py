@@ -202,19 +202,43 @@ class Settled(SubsetAutomationCondition[dg.AssetKey]):
         )
 
 
+@record
+class NewestOf(SubsetAutomationCondition[dg.AssetKey]):
+    """The newest month of ``table`` that is there."""
+
+    table: str
+
+    @property
+    def name(self) -> str:
+        """What the UI calls it."""
+        return f"is the newest {self.table}"
+
+    async def compute_subset(self, context: Any) -> Any:  # type: ignore[override]
+        """That of the candidates, if it is one of them."""
+        made = await context.asset_graph_view.compute_materialized_asset_subset(
+            dg.AssetKey(self.table)
+        )
+        newest = max(made.expensively_compute_partition_keys(), default=None)
+        return context.candidate_subset.compute_intersection_with_partition_keys(
+            context.candidate_subset.expensively_compute_partition_keys() & {newest}
+        )
+
+
 @dataclass(frozen=True)
 class Follower:
     """What a table follows, and what it needs.
 
     ``after``: a new version of one of them (in any month that the table is made of) asks for it, as
     does one of ``with_`` that is being asked for. ``needs`` must be there of the same month.
-    ``settled``: the tables that must be at rest before.
+    ``settled``: the tables that must be at rest before. ``newest``: it is made of the newest month
+    of that table alone.
     """
 
     after: tuple[str, ...]
     needs: tuple[str, ...]
     with_: tuple[str, ...] = ()
     settled: tuple[str, ...] = ()
+    newest: str = ""
 
 
 _STUDY_AREA = ("hex_cells", "scopes", "scope_cells")
@@ -255,7 +279,10 @@ FOLLOWERS: Mapping[str, Follower] = {
         settled=(*READ_AND_COUNTED, "hotspots"),
     ),
     "release_changes": Follower(
-        after=("coverage",), needs=("archive_index",), settled=("street_crimes", "coverage")
+        after=("coverage",),
+        needs=("archive_index",),
+        settled=("street_crimes", "coverage"),
+        newest="archive_index",  # what is read now came with it: earlier releases are told
     ),
 }
 """Which tables follow which, by table."""
@@ -281,6 +308,8 @@ def condition(table: str, settings: Settings) -> dg.AutomationCondition[Any]:
     )
     if follower.settled:
         wanted &= Settled(tables=follower.settled)
+    if follower.newest:
+        wanted &= NewestOf(table=follower.newest)
     return wanted.with_label(f"follows {' and '.join(follower.after)}")
 
 

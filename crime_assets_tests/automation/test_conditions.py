@@ -380,3 +380,10 @@ def test_what_a_release_changed_is_said_once_its_months_are_counted(watched: Wat
 def test_no_release_without_an_index_is_said_to_have_changed_anything(watched: Watched) -> None:
     watched.made("coverage", MONTHS[0], version="2")
     assert "release_changes" not in watched.tick()
+
+
+def test_what_earlier_releases_changed_is_not_told_again(watched: Watched) -> None:
+    watched.made("archive_index", *MONTHS[1:], NEXT)
+    watched.tick()
+    watched.made("coverage", MONTHS[0], version="2")
+    assert watched.tick()["release_changes"] == [NEXT]

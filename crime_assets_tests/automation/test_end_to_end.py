@@ -20,6 +20,7 @@ import duckdb
 import pytest
 from moto.server import ThreadedMotoServer
 
+from crime_assets.partitions import months_back
 from crime_assets.sources.double import PoliceUkDouble
 from crime_assets_tests.automation.conftest import Filled, Website, trees
 from crime_assets_tests.deployment import (
@@ -29,6 +30,8 @@ from crime_assets_tests.deployment import (
     Run,
     configuration,
     deployed,
+    finished,
+    module,
     postgres,
 )
 
@@ -53,7 +56,7 @@ FOLLOWS = {
     "hotspot_summary": LATER,
     "hotspot_frequency": LATER,
     "hotspot_map": LATER,
-    "release_changes": ["2025-11", "2025-12"],
+    "release_changes": ["2025-12"],
 }
 """What a release of one new month and one revised file makes anew, each once."""
 
@@ -195,6 +198,56 @@ def test_a_release_that_arrives_is_on_the_map_and_nothing_else_is_made(
             ("2025-12", "sample-silverpit", "new"),
         }
         print(f"{place.__name__}: {on_the_map:.0f} s from the release to the map")
+
+
+@pytest.mark.deployment
+def test_a_real_revision_is_read_and_goes_no_further_than_the_counts(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    """The City of London's 2025 as police.uk issued it later: outcomes differ, no count does."""
+    force, months = "city-of-london", months_back("2025-12", 24)
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    for release in ("2024-08", "2025-12"):
+        (archive / f"{release}.zip").symlink_to(
+            shared_data / "police_uk" / "archive" / f"{release}.zip"
+        )
+    with PoliceUkDouble(archive) as double:
+        settings = {
+            "CRIME_ARCHIVE_URL": double.archive_url,
+            "CRIME_API_URL": double.api_url,
+            "CRIME_DATA_DIR": str(tmp_path / "data"),
+            "CRIME_LSOA_BOUNDARIES": str(shared_data / "boundaries" / "lsoa_2021.parquet"),
+            "CRIME_FORCE_BOUNDARIES": str(
+                shared_data / "boundaries" / "police_force_areas_2023.parquet"
+            ),
+            "CRIME_FORCES": force,
+            "CRIME_BASEMAP": "none",
+        }
+        backfill = "crime_assets.automation.backfill"
+        finished(module(backfill, months[0], months[-1], home=tmp_path / "home", settings=settings))
+        before = trees(tmp_path / "data")
+        deployment = Deployment(tmp_path / "home", settings | SENSORS, configuration(MACHINE_YAML))
+        with deployed(deployment):
+            at_rest(deployment)
+            released = time.time()
+            double.publish("2025-12", shared_data / "police_uk" / "reissued" / "2025-12.zip")
+            deployment.wait(
+                "what the release changed", lambda: deployment.made("release_changes", released)
+            )
+            at_rest(deployment)
+
+            assert {run.status for run in deployment.runs(since=released)} == {"SUCCESS"}
+            revised = months[-12:]
+            assert deployment.made("street_crimes", released) == [f"{force}|{m}" for m in revised]
+            for table in ("coverage", "hex_counts", "snap_counts", "lsoa_counts"):
+                assert deployment.made(table, released) == revised, table
+            for table in ("hotspots", "hotspot_summary", "hotspot_frequency", "hotspot_map"):
+                assert deployment.made(table, released) == [], table
+    after = trees(tmp_path / "data")
+    changed = {name.split("/month=")[0] for name in after if after[name] != before.get(name)}
+    assert {"lake/hex_counts", "lake/snap_counts", "lake/lsoa_counts"}.isdisjoint(changed)
+    assert {"lake/street_crimes", "lake/coverage", "lake/release_changes"} <= changed
 
 
 def at_rest(deployment: Deployment) -> None:

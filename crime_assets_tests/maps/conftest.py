@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,11 +24,13 @@ import pandas as pd
 import pytest
 
 from crime_assets.definitions import build_definitions
+from crime_assets.demo import sample_environment
 from crime_assets.lake import DuckDB
 from crime_assets.maps import site
 from crime_assets.maps.outlines import FORCE_TOLERANCE_M, outlines
 from crime_assets.partitions import months_back
 from crime_assets.register import FORCES
+from crime_assets.settings import Settings
 from crime_assets.sources.boundaries import load_force_areas
 from crime_assets_tests.conftest import NO_COMPUTE_LOGS, Demo, made_once, run_job
 
@@ -119,9 +122,12 @@ def _running(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
         thread.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, without a window."""
+    """Debian's Chromium, without a window.
+
+    Of a module: while it lives an event loop runs in this thread, and nobody else may run one.
+    """
     from playwright.sync_api import sync_playwright
 
     chromium = shutil.which("chromium")
@@ -187,11 +193,15 @@ def open_page(browser: Browser) -> Iterator[Open]:
 
 
 @pytest.fixture(scope="session")
-def sample_map(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the sample's map, with all further layers."""
+def layered(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A copy of the demo whose map has all further layers."""
 
-    def make(_: Path) -> None:
-        settings = demo.settings
+    def settings_in(folder: Path) -> Settings:
+        return Settings.from_environment(sample_environment(folder / "sample"))
+
+    def make(folder: Path) -> None:
+        shutil.copytree(demo.folder, folder / "sample")
+        settings = settings_in(folder)
         run_job(settings, "count_lsoas", "2023-01", MONTH)
         run_job(settings, "label_lsoas", "2024-12")
         for force in settings.forces:
@@ -212,10 +222,14 @@ def sample_map(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator
                 )
         run_job(settings, "draw_map", MONTH)
 
-    with (
-        made_once(tmp_path_factory, "sample-map", make),
-        served(demo.folder / "maps" / MONTH) as address,
-    ):
+    with made_once(tmp_path_factory, "layered", make) as folder:
+        yield replace(demo, folder=folder / "sample", settings=settings_in(folder))
+
+
+@pytest.fixture(scope="session")
+def sample_map(layered: Demo) -> Iterator[str]:
+    """The address of the sample's map, with all further layers."""
+    with served(layered.folder / "maps" / MONTH) as address:
         yield address
 
 

@@ -50,15 +50,15 @@ def settled(page: Page) -> None:
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 150)))")
 
 
-def query(demo: Demo, statement: str, **parameters: object) -> pd.DataFrame:
-    lake = Lake(demo.settings.data_dir / "lake")
+def query(layered: Demo, statement: str, **parameters: object) -> pd.DataFrame:
+    lake = Lake(layered.settings.data_dir / "lake")
     with DuckDB().get_connection() as connection:
         months = [{"month": m} for m in MONTHS]
         for table in ("hotspots", "hotspot_frequency", "hex_counts", "coverage"):
             lake.view(connection, table, months, skip_missing=True)
         for table in ("lsoa_labels", "segment_counts"):
             lake.view(connection, table, months, skip_missing=True)
-        forces = [{"force": force} for force in demo.settings.forces]
+        forces = [{"force": force} for force in layered.settings.forces]
         lake.view(connection, "street_segments", forces, skip_missing=True)
         for table in ("hex_cells", "lsoa_areas"):
             lake.view(connection, table)
@@ -81,9 +81,11 @@ def drawn(page: Page, layers: list[str]) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def with_basemap(demo: Demo, folder: Path, **options: Any) -> Iterator[tuple[str, str, list[str]]]:
+def with_basemap(
+    layered: Demo, folder: Path, **options: Any
+) -> Iterator[tuple[str, str, list[str]]]:
     """The sample's map on a base map: its address, that of the tiles, and the tiles asked for."""
-    shutil.copytree(demo.folder / "maps" / MONTH, folder)
+    shutil.copytree(layered.folder / "maps" / MONTH, folder)
     index = json.loads((folder / "map.json").read_text())
     asked: list[str] = []
     with tiles_served(asked) as host:
@@ -113,12 +115,12 @@ def details(page: Page) -> dict[str, str]:
     ],
 )
 def test_the_numbers_of_cells_are_those_of_the_tables(
-    sample_map: str, demo: Demo, open_page: Open, scope: str, crime_type: str, window: int
+    sample_map: str, layered: Demo, open_page: Open, scope: str, crime_type: str, window: int
 ) -> None:
     slug = crime_type.lower().replace(" ", "-")
     page = open_page(f"{sample_map}?type={slug}&window={window}&scope={scope}")
     expected = query(
-        demo,
+        layered,
         """
         with counted as (
             select hex_id, sum(crimes) as crimes from hex_counts
@@ -175,11 +177,11 @@ def test_the_numbers_of_cells_are_those_of_the_tables(
 
 @pytest.mark.parametrize("month", ["2024-03", "2025-06"])
 def test_in_a_month_the_hot_cells_are_its_hotspots_in_their_order(
-    sample_map: str, demo: Demo, open_page: Open, month: str
+    sample_map: str, layered: Demo, open_page: Open, month: str
 ) -> None:
     page = open_page(f"{sample_map}?type=burglary&window=3&scope=study-area&month={month}")
     expected = query(
-        demo,
+        layered,
         "select hex_id, rank, crimes, tied from hotspots where month = $month and "
         "scope = 'study-area' and crime_type = 'Burglary' and window_months = 3 order by rank",
         month=month,
@@ -194,10 +196,10 @@ def test_in_a_month_the_hot_cells_are_its_hotspots_in_their_order(
 
 
 def test_what_is_not_known_is_named_with_its_months(
-    sample_map: str, demo: Demo, open_page: Open
+    sample_map: str, layered: Demo, open_page: Open
 ) -> None:
     missing = query(
-        demo,
+        layered,
         "select month from coverage where force = 'sample-wellbank' and status = 'not_published' "
         "order by month",
     )["month"].tolist()
@@ -216,10 +218,10 @@ def test_what_is_not_known_is_named_with_its_months(
 
 
 def test_crimes_of_a_force_that_did_not_publish_are_unknown_and_not_nought(
-    sample_map: str, demo: Demo, open_page: Open, tmp_path: Path
+    sample_map: str, layered: Demo, open_page: Open, tmp_path: Path
 ) -> None:
     (cell,) = query(
-        demo,
+        layered,
         "select hex_id from hotspot_frequency inner join hex_cells using (hex_id) inner join "
         "lsoa_areas as area using (lsoa21cd) where month = $month and scope = 'study-area' and "
         "crime_type = 'All crime' and window_months = 1 and area.force = 'sample-wellbank' "
@@ -254,13 +256,13 @@ def test_crimes_of_a_force_that_did_not_publish_are_unknown_and_not_nought(
 
 
 def test_further_layers_are_drawn_from_their_tables(
-    sample_map: str, demo: Demo, open_page: Open
+    sample_map: str, layered: Demo, open_page: Open
 ) -> None:
     page = open_page(f"{sample_map}?type=burglary&window=12&scope=study-area&layer=forecasts")
     settled(page)
-    foretold = query_forecast(demo)
+    foretold = query_forecast(layered)
     hot = query(
-        demo,
+        layered,
         "select hex_id from hotspots where month = $month and scope = 'study-area' and "
         "crime_type = 'Burglary' and window_months = 12",
         month=MONTH,
@@ -291,11 +293,11 @@ def test_forecasts_stand_beside_the_map_s_month_whatever_month_is_asked_for(
 
 @pytest.mark.parametrize("layer", ["tiers", "bivariate"])
 def test_neighbourhoods_have_the_colour_of_their_class(
-    sample_map: str, demo: Demo, open_page: Open, layer: str
+    sample_map: str, layered: Demo, open_page: Open, layer: str
 ) -> None:
     column = "tier" if layer == "tiers" else "bivariate"
     labels = query(
-        demo,
+        layered,
         f"select lsoa21cd, lsoa21nm as name, {column} as class from lsoa_labels "
         "inner join lsoa_areas using (lsoa21cd) "
         "where month = '2024-12' and scope = 'sample-dogger'",
@@ -351,10 +353,10 @@ def test_neighbourhoods_have_the_colour_of_their_class(
 
 
 def test_streets_are_those_with_the_most_crimes(
-    sample_map: str, demo: Demo, open_page: Open
+    sample_map: str, layered: Demo, open_page: Open
 ) -> None:
     first = query(
-        demo,
+        layered,
         "select name, round(length_m)::integer as metres, sum(crimes)::integer as crimes "
         "from segment_counts inner join street_segments using (force, segment_id) "
         "where force = 'sample-dogger' and crime_type = 'Burglary' and month = any($months) "
@@ -375,9 +377,9 @@ def test_streets_are_those_with_the_most_crimes(
 
 @pytest.mark.parametrize("base_first", [True, False])
 def test_neighbourhoods_lie_above_the_base_map_whichever_came_first(
-    sample_map: str, demo: Demo, open_page: Open, tmp_path: Path, base_first: bool
+    sample_map: str, layered: Demo, open_page: Open, tmp_path: Path, base_first: bool
 ) -> None:
-    with with_basemap(demo, tmp_path / "copy") as (address, host, _):
+    with with_basemap(layered, tmp_path / "copy") as (address, host, _):
         base = "" if base_first else "&base=off"
         page = open_page(f"{address}?scope=sample-dogger{base}", hosts=[host])
         page.select_option("#layer", "tiers")
@@ -394,8 +396,8 @@ def test_neighbourhoods_lie_above_the_base_map_whichever_came_first(
     assert [name for name in order if name in above] == above
 
 
-def query_forecast(demo: Demo) -> list[int]:
-    lake = Lake(demo.settings.data_dir / "lake")
+def query_forecast(layered: Demo) -> list[int]:
+    lake = Lake(layered.settings.data_dir / "lake")
     with DuckDB().get_connection() as connection:
         partition = {"month": "2024-12", "model": "chance", "unit": "hex"}
         lake.view(connection, "forecasts", [partition])
@@ -692,10 +694,10 @@ def test_all_of_it_works_with_the_keyboard_alone(sample_map: str, open_page: Ope
 
 
 def test_a_broken_or_renewed_map_says_so(
-    sample_map: str, demo: Demo, open_page: Open, tmp_path: Path
+    sample_map: str, layered: Demo, open_page: Open, tmp_path: Path
 ) -> None:
     folder = tmp_path / "copy"
-    shutil.copytree(demo.folder / "maps" / MONTH, folder)
+    shutil.copytree(layered.folder / "maps" / MONTH, folder)
     index = json.loads((folder / "map.json").read_text())
     with served(folder) as address:
         page = open_page(address, complaints="404")
@@ -714,9 +716,9 @@ def test_a_broken_or_renewed_map_says_so(
 
 
 def test_a_map_that_was_renewed_before_its_first_list_came_offers_to_reload(
-    sample_map: str, demo: Demo, open_page: Open
+    sample_map: str, layered: Demo, open_page: Open
 ) -> None:
-    index = json.loads((demo.folder / "maps" / MONTH / "map.json").read_text())
+    index = json.loads((layered.folder / "maps" / MONTH / "map.json").read_text())
     old = [json.dumps({**index, "data": "data-gone"})]
 
     def renew(page: Page) -> None:
@@ -743,9 +745,9 @@ def test_an_old_browser_is_told(sample_map: str, open_page: Open) -> None:
 
 
 def test_without_the_base_map_no_tile_is_asked_for_until_it_is_switched_on(
-    sample_map: str, demo: Demo, open_page: Open, tmp_path: Path
+    sample_map: str, layered: Demo, open_page: Open, tmp_path: Path
 ) -> None:
-    with with_basemap(demo, tmp_path / "copy") as (address, host, asked):
+    with with_basemap(layered, tmp_path / "copy") as (address, host, asked):
         page = open_page(f"{address}?base=off", hosts=[host])
         settled(page)
         assert not page.locator("#base").is_checked()
@@ -761,7 +763,7 @@ def test_without_the_base_map_no_tile_is_asked_for_until_it_is_switched_on(
 
 
 def test_with_the_documented_security_policy_all_of_it_works(
-    sample_map: str, demo: Demo, open_page: Open, tmp_path: Path
+    sample_map: str, layered: Demo, open_page: Open, tmp_path: Path
 ) -> None:
     """What the policy forbids, the browser says to the console."""
     said = (ROOT / "docs" / "how-to" / "maps.md").read_text()
@@ -769,7 +771,7 @@ def test_with_the_documented_security_policy_all_of_it_works(
     policy = " ".join(policy.split())
     assert policy.count("https://tile.openstreetmap.org") == 2
     policy = policy.replace("https://tile.openstreetmap.org", "TILES")
-    with with_basemap(demo, tmp_path / "copy", Content_Security_Policy=policy) as served_map:
+    with with_basemap(layered, tmp_path / "copy", Content_Security_Policy=policy) as served_map:
         address, host, asked = served_map
         page = open_page(f"{address}?scope=sample-dogger&layer=tiers", hosts=[host])
         settled(page)
@@ -784,10 +786,10 @@ def test_with_the_documented_security_policy_all_of_it_works(
 
 
 def test_where_the_base_map_cannot_be_reached_outlines_are_drawn(
-    sample_map: str, demo: Demo, open_page: Open, tmp_path: Path
+    sample_map: str, layered: Demo, open_page: Open, tmp_path: Path
 ) -> None:
     folder = tmp_path / "copy"
-    shutil.copytree(demo.folder / "maps" / MONTH, folder)
+    shutil.copytree(layered.folder / "maps" / MONTH, folder)
     index = json.loads((folder / "map.json").read_text())
     tiles = {"tiles": "http://127.0.0.1:9/{z}/{x}/{y}.png", "attribution": "nobody", "max_zoom": 9}
     (folder / "map.json").write_text(json.dumps({**index, "basemap": tiles}))
@@ -795,10 +797,11 @@ def test_where_the_base_map_cannot_be_reached_outlines_are_drawn(
         page = open_page(address, complaints="ERR_", hosts=["http://127.0.0.1:9/"])
         page.wait_for_function("() => !document.querySelector('#base-note').hidden")
         assert "outlines" in page.locator("#base-note").inner_text()
-        forces = page.evaluate(
+        outlined = (
             "() => window.hotspotMap.map.querySourceFeatures('forces').map(f => f.properties.id)"
         )
-        assert set(forces) == set(demo.settings.forces)
+        page.wait_for_function(f"({outlined})().length > 0")
+        assert set(page.evaluate(outlined)) == set(layered.settings.forces)
         assert drawn(page, ["forces"])
         assert not any(name.startswith("lsoas-") for name in layer_names(page))
         page.evaluate(

@@ -701,7 +701,7 @@ def damaged(content: bytes = street_csv("2025-01", 50), **written: int) -> bytes
         ({"header": 4}, "nothing begins where the directory says"),
         ({"header": 900_000}, "nothing begins where the directory says"),
         ({"packed": 40}, "its end is not where"),
-        ({"packed": 900_000}, "of 900,000 packed bytes"),
+        ({"packed": 900_000}, "900,000 packed bytes of"),
         ({"unpacked": 10}, "its end is not where"),
         ({"unpacked": 100_000}, "bytes, but the archive promises 100,000"),
         ({"unpacked": 2**31}, "unpacks to 2,147,483,648 bytes, more than the 536,870,912"),
