@@ -33,11 +33,13 @@ from crime_assets.definitions import build_definitions
 from crime_assets.hexes import assets as hexes
 from crime_assets.lake import DuckDB, atomic
 from crime_assets.partitions import key_of
+from crime_assets.quality import runner
 from crime_assets.register import FORCES
 from crime_assets.settings import Settings
 from crime_assets.sources import assets as sources
 from crime_assets.sources.police_uk import HEADER
 from crime_assets.sources.sample import PATTERNS
+from crime_assets.tables import TABLES
 
 CRIMES_A_FILE = 60
 PLACES_A_FORCE = 200
@@ -121,7 +123,7 @@ def write_small_archive(nation: Nation) -> Path:
 
 
 def work_alone(archive: str, folder: str, share: float) -> dict[str, Any]:
-    """What the assets do, without Dagster: no event, no check, no metadata is recorded."""
+    """What assets and their expectations do, without Dagster: no event is recorded."""
     nation = the_nation(Path(folder).parent, share)
     settings = Settings.from_environment(_begin(nation, archive, folder))
     resources = build_definitions(settings).resources or {}
@@ -148,6 +150,11 @@ def work_alone(archive: str, folder: str, share: float) -> dict[str, Any]:
                 wanted = function.__code__.co_varnames[1 : function.__code__.co_argcount]
                 given = {"engine": engine, "lake": lake, "archive": source, "settings": settings}
                 list(function(partitions, **{name: given[name] for name in wanted}))
+                if name in TABLES:
+                    suite = runner.read_suite(name)
+                    with engine.get_connection() as connection:
+                        profile = runner.profile(connection, lake, suite, partitions)
+                    runner.judge(suite, profile)
     return {"seconds": time.perf_counter() - started, "rows": _rows(settings)}
 
 
@@ -302,7 +309,10 @@ def _ended(seconds: float, environment: dict[str, str]) -> dict[str, Any]:
     import dagster as dg
 
     home = Path(environment["DAGSTER_HOME"])
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    with (
+        patch.dict(os.environ, environment),
+        dg.DagsterInstance.from_config(str(home)) as instance,
+    ):
         runs = instance.get_runs_count()
     size = sum(path.stat().st_size for path in home.rglob("*") if path.is_file())
     rows = _rows(Settings.from_environment(environment))

@@ -155,14 +155,18 @@ class Lake:
 
     def path(self, table: str, partition: Partition | None = None) -> Folder:
         """Where a partition lies: ``<table>/month=2025-09/force=kent/data.parquet``."""
-        partition = partition or {}
+        return self.root / self._place(table, partition or {})
+
+    @staticmethod
+    def _place(table: str, partition: Partition) -> str:
+        """That, below the root."""
         expected = TABLES[table].partitions
         if set(partition) != set(expected):
             raise ValueError(
                 f"{table} is partitioned by {list(expected)}, not by {list(partition)}"
             )
         folders = [f"{column}={partition[column]}" for column in expected]
-        return self.root.joinpath(table, *folders, "data.parquet")
+        return "/".join([table, *folders, "data.parquet"])
 
     def has(self, table: str, partition: Partition | None = None) -> bool:
         """Whether the partition is in the lake."""
@@ -347,13 +351,11 @@ class Lake:
             there = None
         paths = []
         for partition in partitions:
-            path: Folder | None
             if there is None:
                 path = self.pin(table, partition, folder)
             else:
-                path = self.path(table, partition)
-                if path.path.removeprefix(f"{self.root.path}/") not in there:
-                    path = None
+                place = self._place(table, partition)
+                path = self.root / place if place in there else None
             if path is not None:
                 paths.append(path)
             elif not skip_missing:

@@ -33,6 +33,10 @@ from crime_assets.tables import HEX_CELLS, LSOA_AREAS, SCOPE_CELLS, SCOPES
 
 STUDY_AREA = (HEX_CELLS, SCOPES, SCOPE_CELLS, LSOA_AREAS)
 
+FILES_A_RUN = 150
+"""Files that a run reads, or those of one month. Dagster plans each check of each file of a run,
+and writes beside each a list of all: of a nation's three years at once that was 200 MB."""
+
 AFTER_READING = (
     ("Counting crimes into cells, ranking the cells", "rank_hotspots", True),
     ("Counting crimes into LSOAs", "count_lsoas", True),
@@ -99,14 +103,22 @@ def execute(
 
 
 def rectangles(first: str, last: str, forces: Sequence[str]) -> list[tuple[str, str]]:
-    """The ranges of partitions that hold months x forces: one for neighbouring forces."""
-    return [
-        (
-            str(key_of({"month": first, "force": files.first_force})),
-            str(key_of({"month": last, "force": files.last_force})),
-        )
-        for files in ranges_of_forces((first, force, "") for force in forces)
-    ]
+    """The ranges of partitions that hold months x forces, each once, with :data:`FILES_A_RUN`.
+
+    Forces that are neighbours in the list of all share them.
+    """
+    known = months.get_partition_keys()
+    wanted = known[known.index(first) : known.index(last) + 1]
+    found = []
+    for files in ranges_of_forces((first, force, "") for force in forces):
+        of_a_month = sum(files.first_force <= force <= files.last_force for force in forces)
+        step = max(1, FILES_A_RUN // of_a_month)
+        for begin in range(0, len(wanted), step):
+            part = wanted[begin : begin + step]
+            start = key_of({"month": part[0], "force": files.first_force})
+            end = key_of({"month": part[-1], "force": files.last_force})
+            found.append((str(start), str(end)))
+    return found
 
 
 def use_instance(home: Path) -> None:
@@ -128,9 +140,11 @@ def backfill(settings: Settings, first: str, last: str, console: Console) -> lis
     runs: list[tuple[str, str, Sequence[str] | None]] = []
     if not all(lake.has(table.name) for table in STUDY_AREA):
         runs.append(("Laying the grid of 200 m cells", "study_area", None))
+    neighbours = {tuple(key.split("|")[0] for key in both) for both in several}
     for start, end in several:
-        of = "" if len(several) == 1 else f", {start.split('|')[0]} to {end.split('|')[0]}"
-        runs.append((f"Reading {first} to {last}{of}", "ingest", (start, end)))
+        (since, begin), (until, finish) = (key.split("|") for key in (start, end))
+        of = "" if len(neighbours) == 1 else f", {since} to {until}"
+        runs.append((f"Reading {begin} to {finish}{of}", "ingest", (start, end)))
     runs += [(text, job, (first if of_all else last, last)) for text, job, of_all in AFTER_READING]
     failed = []
     with dg.DagsterInstance.get() as instance:

@@ -25,11 +25,14 @@ def test_neighbouring_forces_are_one_range_of_all_months() -> None:
     assert found == [("kent|2022-10", "lancashire|2025-09")]
 
 
-def test_all_forces_are_one_range() -> None:
+def test_three_years_of_all_forces_are_a_range_a_quarter() -> None:
     everyone = Settings.from_environment({}).forces
     assert len(everyone) == 44
-    (found,) = backfill.rectangles("2022-10", "2025-09", everyone)
-    assert found == ("avon-and-somerset|2022-10", "wiltshire|2025-09")
+    found = backfill.rectangles("2022-10", "2025-09", everyone)
+    assert len(found) == 12
+    assert found[0] == ("avon-and-somerset|2022-10", "wiltshire|2022-12")
+    assert found[-1] == ("avon-and-somerset|2025-07", "wiltshire|2025-09")
+    assert found == sorted(found, key=lambda both: both[0][-7:])
 
 
 def test_forces_with_others_between_them_are_ranges_of_their_own() -> None:
