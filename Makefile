@@ -32,7 +32,7 @@ endif
 FREE_MAP_PORT = $(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(MAP_PORT)))' 2>/dev/null || \
 	{ echo "Port $(MAP_PORT), meant for the maps, is taken (make dev and make map both serve them): say MAP_PORT=8301"; exit 1; }
 
-.PHONY: help setup site demo map dev dev-offline backfill test test-fast test-killed check bench docs leaderboards lock format clean
+.PHONY: help setup site demo map dev dev-offline backfill test test-fast test-killed check bench bench-grids docs leaderboards lock format clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -110,6 +110,9 @@ check: setup ## Check style, types, SQL and definitions
 
 bench: setup ## Measure every figure that the project promises
 	@$(BIN)/python -m benchmarks
+
+bench-grids: setup ## Run the experiments of the grid study on the incidents in DATA (hours; a GPU helps)
+	@CRIME_INCIDENTS="$${CRIME_INCIDENTS:-$(abspath $(DATA))/incidents}" $(BIN)/python -m benchmarks.grids $(if $(OUT),--out $(OUT))
 
 docs: setup ## Build the documentation, strictly, into build/docs/
 	@DISABLE_MKDOCS_2_WARNING=true NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

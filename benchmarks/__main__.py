@@ -18,7 +18,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import backfill, forecasting, gldnet, hexes, ingest, loading, lsoa, maps, streets
+from benchmarks import (
+    backfill,
+    cities,
+    forecasting,
+    gldnet,
+    hexes,
+    ingest,
+    loading,
+    lsoa,
+    maps,
+    streets,
+)
 from benchmarks.measuring import Figure, Run
 
 GROUPS = {
@@ -27,6 +38,7 @@ GROUPS = {
     "hexes": hexes.figures,
     "lsoa": lsoa.figures,
     "streets": streets.figures,
+    "cities": cities.figures,
     "forecasting": forecasting.figures,
     "gldnet": gldnet.figures,
     "maps": maps.figures,

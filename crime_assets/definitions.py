@@ -11,9 +11,11 @@ import dagster as dg
 from crime_assets.automation import releases, upkeep
 from crime_assets.automation.conditions import with_conditions
 from crime_assets.automation.jobs import jobs
+from crime_assets.cities import assets as cities
 from crime_assets.classification import assets as classification
 from crime_assets.forecasting import assets as forecasting
 from crime_assets.gldnet import assets as gldnet
+from crime_assets.grids import assets as grids
 from crime_assets.hexes import assets as hexes
 from crime_assets.lake import DuckDB, Lake
 from crime_assets.london import assets as london
@@ -43,8 +45,10 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
         lsoa,
         streets,
         gldnet,
+        cities,
         forecasting,
         classification,
+        grids,
         london,
         maps,
         warehouse,

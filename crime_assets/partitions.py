@@ -1,6 +1,7 @@
-"""Months, forces, months x forces, and the windows of months between them.
+"""Months, forces, months x forces, the windows of months between them, and cities.
 
-A key of a month is ``2025-09``, of a month and a force ``kent|2025-09`` (dimensions sort by name).
+A key of a month is ``2025-09``, of a month and a force ``kent|2025-09``, of a grid and a city
+``16|san-francisco`` (dimensions sort by name).
 Which months there are is said by the archive, not by the clock: a month police.uk has not
 published yet is an error when asked for, not an empty table.
 """
@@ -11,7 +12,10 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from crime_assets.cities.city import city_slugs
+from crime_assets.cities.grid import GRID_SIZES
 from crime_assets.register import force_slugs
+from crime_assets.settings import incidents_folder
 
 FIRST_MONTH = "2010-12"
 """The first month that police.uk published by street."""
@@ -22,6 +26,14 @@ forces = dg.StaticPartitionsDefinition(list(force_slugs()))
 """The 43 territorial forces, the British Transport Police, and the three of the sample."""
 
 months_x_forces = dg.MultiPartitionsDefinition({"month": months, "force": forces})
+
+cities = dg.StaticPartitionsDefinition(list(city_slugs(incidents_folder())))
+"""The cities of the register, and those that the folder of CRIME_INCIDENTS adds."""
+
+cells_x_cities = dg.MultiPartitionsDefinition(
+    {"cells": dg.StaticPartitionsDefinition([str(p) for p in GRID_SIZES]), "city": cities}
+)
+"""A city's grid of so many cells along a side."""
 
 BACKFILL = dg.BackfillPolicy.single_run()
 """A range is one run: one month of all forces, or all months of one, or all months of a table.
@@ -35,6 +47,9 @@ SAME_MONTH = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name=
 
 SAME_FORCE = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="force")
 """From a table by force to one by month and force: the same force, in every month."""
+
+SAME_CITY = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="city")
+"""From a table by city to one by cells and city: the same city, in every grid."""
 
 
 def months_of_force(months_back: int, months_ahead: int = 0) -> dg.MultiPartitionMapping:
@@ -57,17 +72,13 @@ def window(months_back: int, months_ahead: int = 0) -> dg.TimeWindowPartitionMap
 
 
 def partition_of(key: str | None, definition: dg.PartitionsDefinition | None) -> dict[str, str]:
-    """The hive columns of a partition key: ``{"month": ..., "force": ...}``, or fewer."""
+    """The hive columns of a partition key, such as ``{"month": ..., "force": ...}``."""
     if key is None or definition is None:
         return {}
     if isinstance(definition, dg.MultiPartitionsDefinition):
-        multi = definition.get_partition_key_from_str(str(key))
-        return {
-            "month": multi.keys_by_dimension["month"],
-            "force": multi.keys_by_dimension["force"],
-        }
+        return dict(definition.get_partition_key_from_str(str(key)).keys_by_dimension)
     if isinstance(definition, dg.StaticPartitionsDefinition):
-        return {"force": str(key)}
+        return {"city" if definition == cities else "force": str(key)}
     return {"month": str(key)}
 
 
@@ -77,7 +88,7 @@ def key_of(partition: Mapping[str, str]) -> str | None:
         return None
     if len(partition) == 2:
         return dg.MultiPartitionKey(dict(partition))
-    return partition.get("month") or partition["force"]
+    return next(iter(partition.values()))
 
 
 def months_back(month: str, count: int) -> list[str]:

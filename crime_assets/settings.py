@@ -148,6 +148,14 @@ SETTINGS = (
         "Metres from a street beyond which a crime lies on none.",
     ),
     Setting(
+        "CRIME_INCIDENTS",
+        "",
+        "A folder on this machine with the incident files of cities, as their publishers offer "
+        "them: `san-francisco.csv.gz`, `seattle_2016.csv`, or a folder `seattle/` of several; and "
+        "with the `<city>.yaml` of cities that the register does not have. Empty: `incidents` "
+        "below CRIME_DATA_DIR.",
+    ),
+    Setting(
         "CRIME_TRAINER",
         "local",
         "Where neural networks are trained: `local`, a process on this machine, or `ray`, a job "
@@ -228,6 +236,7 @@ class Settings:
     mps_recent: str | None
     streets: str
     street_limit_m: float
+    incidents: Path
     trainer: str
     ray_address: str
     trainer_gpus: float
@@ -294,6 +303,7 @@ class Settings:
             bivariate=_pair_of_types(value["CRIME_BIVARIATE"]),
             streets=value["CRIME_STREETS"],
             street_limit_m=_amount("CRIME_STREET_LIMIT_M", value, "metres above nought", above=0),
+            incidents=incidents_folder(given),
             trainer=trainer,
             ray_address=value["CRIME_RAY_ADDRESS"],
             trainer_gpus=_amount("CRIME_TRAINER_GPUS", value, "a number of nought or more"),
@@ -304,6 +314,22 @@ class Settings:
             memory_limit=_memory_limit(value["CRIME_MEMORY_LIMIT"]),
             threads=int(threads),
         )
+
+
+def incidents_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """The folder of cities' incidents, whatever the other settings are.
+
+    Which cities there are must be known before anything else, for they are partitions.
+    """
+    given = os.environ if environment is None else environment
+    if text := given.get("CRIME_INCIDENTS", "").strip():
+        return Path(text).expanduser().absolute()
+    default = next(s.default for s in SETTINGS if s.name == "CRIME_DATA_DIR")
+    try:
+        data_dir = _data_dir(given.get("CRIME_DATA_DIR", "").strip() or default)
+        return work_folder(data_dir) / "incidents"
+    except (SettingError, NoStorage):  # which the settings, when they are read, will say
+        return Path(default).absolute() / "incidents"
 
 
 def _data_dir(text: str) -> Folder:

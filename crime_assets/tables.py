@@ -27,7 +27,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the lake. ``partitions`` are its hive columns: month and force, month, or none."""
+    """A table of the lake. ``partitions`` are its hive columns, such as month and force."""
 
     name: str
     row: str
@@ -445,6 +445,131 @@ SEGMENT_STEPS = _table(
     crimes  integer  crimes in the step
     smoothed  double  crimes of the steps before it, exponentially smoothed: the last one counts \
 0.5, each one before it half of the next; nothing of the step itself
+    """,
+)
+
+CITY_INCIDENTS = _table(
+    "city_incidents",
+    "one incident of a city, as its police published it",
+    "city",
+    """
+    row  integer  line of data, counted over the city's files in the order of their names; the \
+first is 1
+    time  timestamp  when it was reported, or else when it happened; as published, local
+    category  varchar  as published; empty where none was
+    study  varchar  crime type as table A1 of the study has it: one of ten; null: the category is \
+unknown
+    corrected  varchar  crime type with the evident oddities of that table put right
+    longitude  double  degrees, WGS84
+    latitude  double  degrees, WGS84
+    """,
+)
+
+REJECTED_INCIDENTS = _table(
+    "rejected_incidents",
+    "one published line that is no incident of the city",
+    "city",
+    """
+    row  integer  as in city_incidents
+    fields  varchar[]  the fields as published; of a line with too many, as many as the header has
+    reason  varchar  why: no time, no place, null island, outside the box, ..
+    """,
+)
+
+INCIDENT_CATEGORIES = _table(
+    "incident_categories",
+    "one category of the incidents of a city, as published",
+    "city",
+    """
+    category  varchar  as published
+    incidents  integer  incidents of it
+    study  varchar  as in city_incidents
+    corrected  varchar  as in city_incidents
+    known  boolean  the city's file says which crime type it is
+    note  varchar  why it is of these types, or what is not certain about it
+    """,
+)
+
+INCIDENT_DAYS = _table(
+    "incident_days",
+    "one day, from the first to the last on which a city has an incident",
+    "city",
+    """
+    day  date  the day, local
+    incidents  integer  incidents of that day
+    observed  boolean  false where chance does not explain that there are so few (none, or less \
+than a tenth of the mean of the weeks around): the file does not hold the day
+    """,
+)
+
+INCIDENT_MAPS = _table(
+    "incident_maps",
+    "the incidents of one day in one cell of a city's grid, of one pair of crime types; none is \
+no row",
+    "cells city",
+    """
+    day  date  the day, local
+    cell  integer  row x p + column of a grid of p x p cells, from the south-west corner
+    study  varchar  as in city_incidents; null counts among all crimes alone
+    corrected  varchar  as in city_incidents
+    incidents  integer  incidents
+    """,
+)
+
+GRID_FORECASTS = _table(
+    "grid_forecasts",
+    "one cell of a city's grid and how likely it has a crime in the 30 days from an origin on",
+    "cells city model",
+    """
+    mapping  varchar  the mapping of categories to crime types: study or corrected
+    crime_type  varchar  one of ten, or All crime
+    origin  date  the first day that is foretold: the first of each month of the year of the test
+    cell  integer  as in incident_maps; cells outside the study are no rows
+    probability  double  of at least one incident on the observed days among the 30, 0 to 1
+    expected  double  incidents expected on them; null: the method does not count
+    """,
+)
+
+GRID_EVALUATIONS = _table(
+    "grid_evaluations",
+    "one figure by which a method is judged on a city's grid",
+    "cells city model",
+    """
+    mapping  varchar  as in grid_forecasts
+    crime_type  varchar  as in grid_forecasts
+    origin  date  of the prediction that is judged; null: the mean of the twelve
+    against  varchar  the naive rule whose figure on the same months is taken off; null: none
+    metric  varchar  f1 (at a probability of one half), aucpr, auroc, pai, pei_star; pai_by_count ranks \
+cells by the expected incidents
+    coverage  double  share of the cells, of pai, pei_star and pai_by_count; null for the others
+    value  double  the figure, or the difference
+    low  double  lower end of the 95 % interval of a mean, from resampled months; null: of one month
+    high  double  upper end
+    """,
+)
+
+GRID_LEADERBOARD = _table(
+    "grid_leaderboard",
+    "the place of one method by one metric, for one crime type on a city's grid",
+    "cells city",
+    """
+    mapping  varchar  as in grid_forecasts
+    crime_type  varchar  as in grid_forecasts
+    metric  varchar  as in grid_evaluations
+    coverage  double  as in grid_evaluations
+    rank  integer  1 is best; methods of one value share a rank
+    model  varchar  the method
+    kind  varchar  rule, classifier or network
+    value  double  the mean of the twelve predictions
+    low  double  lower end of its 95 % interval
+    high  double  upper end
+    difference  double  to persistence on the same months; null: it is persistence
+    difference_low  double  lower end of its 95 % interval
+    difference_high  double  upper end
+    rolling_difference  double  to the rolling mean; null: it is one of the two
+    rolling_low  double  lower end of its 95 % interval
+    rolling_high  double  upper end
+    published  double  what the study printed for this city, grid and crime type; null: nothing
     """,
 )
 

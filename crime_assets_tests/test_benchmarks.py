@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("geopandas")
 
-from benchmarks import forecasting, gldnet, hexes, ingest, loading, lsoa, maps, streets
+from benchmarks import cities, forecasting, gldnet, hexes, ingest, loading, lsoa, maps, streets
 from benchmarks.__main__ import main, table_of
 from benchmarks.measuring import Figure, Run
 from benchmarks.nation import Nation, make_nation, the_nation
@@ -91,6 +91,13 @@ def test_streets_are_measured(folder: Path):
     found = streets.figures(a_run(folder, through_dagster=False))
     assert all(figure.ours > 0 for figure in found)
     assert sum(figure.ok is not None for figure in found) == 2  # what has a limit
+
+
+def test_cities_are_measured(folder: Path):
+    found = cities.figures(a_run(folder, through_dagster=False))
+    assert all(figure.ours > 0 for figure in found)
+    assert sum(figure.ok is not None for figure in found) == 1  # what has a limit
+    assert "22,000 incidents" in found[0].name
 
 
 @pytest.mark.slow

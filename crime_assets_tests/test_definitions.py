@@ -14,8 +14,11 @@ from crime_assets import lake
 from crime_assets.definitions import build_definitions
 from crime_assets.forecasting.assets import ASK, MODEL_ASSETS
 from crime_assets.forecasting.forecasters import FORECASTERS
+from crime_assets.grids.methods import METHODS
 from crime_assets.models.classifiers import CLASSIFIERS
 from crime_assets.partitions import (
+    cells_x_cities,
+    cities,
     forces,
     key_of,
     months,
@@ -59,6 +62,7 @@ def test_the_assets_are_these(specs: Mapping[str, dg.AssetSpec]) -> None:
             for table in ("lsoa_evaluations", "lsoa_predictions")
             for model in CLASSIFIERS
         ),
+        "cities": ["city_incidents", "incident_categories", "incident_days", "incident_maps"],
         "forecasting": sorted(
             [
                 *(f"evaluations/{model}" for model in FORECASTERS),
@@ -67,6 +71,13 @@ def test_the_assets_are_these(specs: Mapping[str, dg.AssetSpec]) -> None:
             ]
         ),
         "gldnet": ["gldnet", "gldnet_forecasts", "gldnet_trials"],
+        "grids": sorted(
+            [
+                *(f"grid_evaluations/{method}" for method in METHODS),
+                *(f"grid_forecasts/{method}" for method in METHODS),
+                "grid_leaderboard",
+            ]
+        ),
         "hexes": [
             "hex_cells",
             "hex_counts",
@@ -155,10 +166,13 @@ def test_each_asset_has_an_audit_and_each_table_expectations(definitions: dg.Def
         "evaluations": "figures_fit",
         "lsoa_predictions": "probabilities_add_up",
         "lsoa_evaluations": "figures_fit",
+        "grid_forecasts": "probabilities_are_whole",
+        "grid_evaluations": "figures_fit",
     }.items():
         for name in names_of(table):
             assert checks[name] == {audit, "expectations"}, name
     assert checks["leaderboard"] == {"ranks_fit", "expectations"}
+    assert checks["grid_leaderboard"] == {"places_fit", "expectations"}
 
 
 def test_checks_are_partitioned_as_their_assets(definitions: dg.Definitions) -> None:
@@ -186,6 +200,10 @@ def test_no_job_mixes_kinds_of_partitions(definitions: dg.Definitions) -> None:
         "search_gldnet": months_x_forces,
         "train_gldnet": months_x_forces,
         "reproduce_london_study": None,
+        "read_incidents": cities,
+        "map_incidents": cells_x_cities,
+        "forecast_grids": cells_x_cities,
+        "judge_grids": cells_x_cities,
         "forecast": months,
         "evaluate": months,
         "compare": months,
@@ -202,6 +220,7 @@ def test_no_job_mixes_kinds_of_partitions(definitions: dg.Definitions) -> None:
         ("forecast", "forecasts"),
         ("evaluate", "evaluations"),
         ("compare", "leaderboard"),
+        ("forecast_grids", "grid_forecasts"),
         ("classify", "lsoa_predictions"),
         ("judge_classes", "lsoa_evaluations"),
     ],
@@ -253,7 +272,17 @@ def test_keys_are_spelled_force_then_month() -> None:
     assert key_of({"month": "2025-09", "force": "kent"}) == "kent|2025-09"
     assert partition_of("kent|2025-09", months_x_forces) == {"month": "2025-09", "force": "kent"}
     assert key_of({"month": "2025-09"}) == "2025-09"
+    assert partition_of("kent", forces) == {"force": "kent"}
     assert key_of({}) is None
+
+
+def test_keys_of_grids_are_spelled_cells_then_city() -> None:
+    place = {"cells": "16", "city": "san-francisco"}
+    assert key_of(place) == "16|san-francisco"
+    assert partition_of("16|san-francisco", cells_x_cities) == place
+    assert partition_of("seattle", cities) == {"city": "seattle"}
+    assert key_of({"city": "seattle"}) == "seattle"
+    assert len(cells_x_cities.get_partition_keys()) == 4 * len(cities.get_partition_keys())
 
 
 def test_there_are_43_territorial_forces_btp_and_three_of_the_sample() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import crime_assets
-from crime_assets.settings import SETTINGS, SettingError, Settings
+from crime_assets.settings import SETTINGS, SettingError, Settings, incidents_folder
 
 TERRITORIAL_FORCES = 43
 
@@ -29,6 +29,7 @@ def test_without_any_setting_a_deployment_works_on_all_forces_and_the_website(
     assert "northern-ireland" not in settings.forces  # outside the grid
     assert settings.scopes is None
     assert settings.weights is None
+    assert settings.incidents == tmp_path / "data" / "incidents"
     assert settings.map_url == "http://127.0.0.1:8300"
     assert settings.basemap == "https://tile.openstreetmap.org/{z}/{x}/{y}.png"
     assert settings.basemap_attribution == "© OpenStreetMap contributors"
@@ -81,6 +82,22 @@ def test_the_data_folder_is_absolute_and_may_be_in_the_home_folder(
     assert folder("lake of ours") == tmp_path / "lake of ours"
     assert folder("~/crime") == tmp_path / "home" / "crime"
     assert folder("/srv/crime") == Path("/srv/crime")
+
+
+def test_incidents_lie_below_the_data_folder_or_where_the_setting_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def folder(**given: str) -> Path:
+        found = Settings.from_environment(given).incidents
+        assert incidents_folder(given) == found
+        return found
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert folder(CRIME_DATA_DIR="/srv/crime") == Path("/srv/crime/incidents")
+    assert folder(CRIME_DATA_DIR="/srv/crime", CRIME_INCIDENTS="~/cities") == tmp_path / "cities"
+    monkeypatch.chdir(tmp_path)
+    # partitions are made before a setting that is wrong is told of
+    assert incidents_folder({"CRIME_DATA_DIR": "gs://x"}) == tmp_path / "data" / "incidents"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ from pathlib import Path
 import dagster as dg
 
 import crime_assets
+from crime_assets.cities.city import REGISTER, read_city
 from crime_assets.definitions import build_definitions
+from crime_assets.partitions import cities
 from crime_assets.quality import runner
 from crime_assets.quality.checks import CHECKED_WITH, models_of
 from crime_assets.register import CRIME_TYPES, CRIME_TYPES_CSV, FORCES, FORCES_CSV, Force
@@ -31,6 +33,9 @@ PARTITIONS = {
     ("month", "force"): "month and force: `kent|2025-09`",
     ("month",): "month: `2025-09`",
     ("force",): "force: `kent`",
+    ("city",): "city: `san-francisco`",
+    ("cells", "city"): "cells along a side and city: `16|san-francisco`",
+    ("cells", "city", "model"): "cells and city: `16|san-francisco`; an asset a method",
     ("month", "model", "unit"): "month: `2025-09`; a file a kind of unit, an asset a model",
     ("month", "model"): "month: `2025-09`; an asset a model",
     (): "none",
@@ -112,7 +117,14 @@ def _table_section(table: Table) -> list[str]:
     ]
 
 
-_EXAMPLES = {"month": "2025-09", "force": "kent", "model": "rolling_mean_12", "unit": "hex"}
+_EXAMPLES = {
+    "month": "2025-09",
+    "force": "kent",
+    "model": "rolling_mean_12",
+    "unit": "hex",
+    "city": "san-francisco",
+    "cells": "16",
+}
 
 
 def _anchor(asset: str) -> str:
@@ -141,10 +153,10 @@ def settings_page() -> str:
 
 
 def registers_page() -> str:
-    """The forces and the crime types that the pipeline knows."""
+    """The forces, the crime types and the cities that the pipeline knows."""
     return "\n\n".join(
         [
-            "# Forces and crime types",
+            "# Forces, crime types and cities",
             f"Made from `{FORCES_CSV.relative_to(ROOT)}` and "
             f"`{CRIME_TYPES_CSV.relative_to(ROOT)}`.",
             "## Forces",
@@ -164,8 +176,27 @@ def registers_page() -> str:
                 ["crime type", "from", "to"],
                 [[t.crime_type, t.first_month, t.last_month] for t in CRIME_TYPES.values()],
             ),
+            *(part for path in sorted(REGISTER.glob("*.yaml")) for part in _city_section(path)),
         ]
     ) + "\n"  # fmt: skip
+
+
+def _city_section(path: Path) -> list[str]:
+    """A city: where its data come from, its box, and the crime type of each category."""
+    city = read_city(path)
+    box = city.box
+    return [
+        f"## {city.title} {{ #{city.slug} }}",
+        f"From `{path.relative_to(ROOT)}`. Source: {city.source}. Licence: {city.licence}. "
+        f"Box: {box.west} to {box.east}, {box.south} to {box.north} degrees.",
+        markdown_table(
+            ["category as published", "study", "corrected", "note"],
+            [
+                [f"`{c.category}`" if c.category else "(empty)", c.study, c.corrected, c.note]
+                for c in city.categories.values()
+            ],
+        ),
+    ]
 
 
 # --- Assets -----------------------------------------------------------------------------------
@@ -250,9 +281,10 @@ def _partitions(node: object) -> str:
     if definition is None:
         return "none"
     if isinstance(definition, dg.MultiPartitionsDefinition):
-        return PARTITIONS["month", "force"]
+        names = set(definition.partition_dimension_names)
+        return next(words for of, words in PARTITIONS.items() if set(of) == names)
     if isinstance(definition, dg.StaticPartitionsDefinition):
-        return PARTITIONS["force",]
+        return PARTITIONS["city" if definition == cities else "force",]
     return PARTITIONS["month",]
 
 
@@ -282,6 +314,8 @@ def _reach(mapping: object, node: object, parent: object) -> str:
             "of the force" if "force" in getattr(of_parent, "partition_dimension_names", ()) else ""
         )
         return f"the {1 - start} months {force} that end with this one".replace("  ", " ")
+    if of_parent == cities:
+        return "the same city"
     if isinstance(of_parent, dg.StaticPartitionsDefinition):
         same = isinstance(mapping, dg.MultiToSingleDimensionPartitionMapping)
         return "the same force" if same or of_parent == of_node else "all forces that are there"

@@ -109,6 +109,32 @@ train_gldnet = dg.define_asset_job(
     description="Train GLDNet for forces, and ask it for the month after the cut-off.",
 )
 
+read_incidents = dg.define_asset_job(
+    "read_incidents",
+    selection=dg.AssetSelection.assets("city_incidents", "incident_categories", "incident_days"),
+    description="Read the incidents of cities, from files that you download.",
+)
+
+map_incidents = dg.define_asset_job(
+    "map_incidents",
+    selection=dg.AssetSelection.assets("incident_maps"),
+    description="Count the incidents of cities by day into the cells of grids.",
+)
+
+forecast_grids = dg.define_asset_job(
+    "forecast_grids",
+    selection=dg.AssetSelection.key_prefixes("grid_forecasts"),
+    description="Say which cells of a city's grid will be hot, by every method of the grid study. "
+    "Networks train for hours without a GPU.",
+)
+
+judge_grids = dg.define_asset_job(
+    "judge_grids",
+    selection=dg.AssetSelection.key_prefixes("grid_evaluations")
+    | dg.AssetSelection.assets("grid_leaderboard"),
+    description="Judge what was said of a city's grid against what happened and the naive rules.",
+)
+
 forecast = dg.define_asset_job(
     "forecast",
     selection=dg.AssetSelection.key_prefixes("forecasts"),
@@ -167,6 +193,10 @@ jobs = [
     describe_segments,
     search_gldnet,
     train_gldnet,
+    read_incidents,
+    map_incidents,
+    forecast_grids,
+    judge_grids,
     forecast,
     evaluate,
     compare,

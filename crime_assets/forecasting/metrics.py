@@ -351,6 +351,43 @@ class Judgement:
             return math.nan
         return float((self._hot_counts[1] / self._counts[1]).mean())
 
+    def f1_at(self, threshold: float = 0.5) -> float:
+        """F1 of "a score of ``threshold`` or more" as a forecast of "has a crime", 0 to 1.
+
+        2 TP / (units foretold + units with crimes); for scores that are probabilities. ``nan``
+        where none is foretold and none is hot.
+        """
+        foretold = self.ranking.scores >= threshold
+        either = int(foretold.sum()) + len(self.outcome.hot)
+        return 2 * int(foretold[self.outcome.hot].sum()) / either if either else math.nan
+
+    def roc_curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """False and true positive rates, a point for each distinct score, from (0, 0) to (1, 1).
+
+        The area below it is :meth:`auroc`. ``nan`` for the rate of units that are not there.
+        """
+        taken, hits = self._taken_and_hits()
+        hot = len(self.outcome.hot)
+        false = (taken - hits) / ((len(self.ranking) - hot) or math.nan)
+        true = hits / (hot or math.nan)
+        return np.concatenate([[0.0], false]), np.concatenate([[0.0], true])
+
+    def pr_curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Recall and precision, a point for each distinct score, the highest first.
+
+        Precision x gain in recall sums to :meth:`aucpr`. scikit-learn adds a point (0, 1), which
+        no threshold has. ``nan`` as the recall without a crime.
+        """
+        taken, hits = self._taken_and_hits()
+        return hits / (len(self.outcome.hot) or math.nan), hits / taken
+
+    def _taken_and_hits(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Units of each distinct score or more, the highest first, and those with crimes."""
+        scores = self.ranking.scores
+        distinct = np.unique(scores)[::-1]
+        hot = np.sort(scores[self.outcome.hot])
+        return self.ranking.counts(distinct)[1], len(hot) - np.searchsorted(hot, distinct)
+
     def hit_rate_area(self) -> float:
         """The area under the curve of hit rate over coverage, 0 to 1; half for a forecast by lot.
 
@@ -709,3 +746,69 @@ def judge_stability(now: ArrayLike, before: ArrayLike) -> list[Figure]:
         Figure("rank_biased_overlap", None, rank_biased_overlap(now, before)),
     ]
     return [figure for figure in figures if math.isfinite(figure.value)]
+
+
+# --- Several predictions --------------------------------------------------------------------
+
+
+def judge_probabilities(judgement: Judgement, coverage: float = 0.05) -> list[Figure]:
+    """The figures of a grid's forecast: F1 at one half, AUCPR, AUROC, PAI and PEI*.
+
+    The scores are probabilities of a crime; PAI and PEI* are those at ``coverage``, the others of
+    all units. What cannot be said, as of a month in which every unit is hot, is left out.
+    """
+    figures = [
+        Figure("f1", None, judgement.f1_at(0.5)),
+        Figure("aucpr", None, judgement.aucpr()),
+        Figure("auroc", None, judgement.auroc()),
+        Figure("pai", coverage, judgement.pai(coverage)),
+        Figure("pei_star", coverage, judgement.pei_star(coverage)),
+    ]
+    return [figure for figure in figures if math.isfinite(figure.value)]
+
+
+def mean_of(
+    predictions: Sequence[Sequence[Figure]],
+    against: Sequence[Sequence[Figure]] | None = None,
+    *,
+    seed: int = 1,
+    resamplings: int = 1_000,
+) -> list[Figure]:
+    """The mean of each figure over several predictions, such as those of twelve months.
+
+    The interval is the middle 95 % of the means of ``resamplings`` draws of the predictions, with
+    replacement (Efron 1979, Annals of Statistics 7:1); none for a figure of one prediction. As many
+    predictions and the same ``seed`` are drawn alike, so methods are compared on the same months;
+    ``against`` another's predictions of the same months, in the same order, it is the mean
+    difference. A prediction without a figure is left out of that figure's mean. Raises
+    ``ValueError`` where there is no prediction, or not as many on either side.
+    """
+    n = len(predictions)
+    if not n or (against is not None and len(against) != n):
+        other = "" if against is None else f" against {len(against)}"
+        raise ValueError(f"the mean of {n}{other} predictions")
+    keys = list(dict.fromkeys((f.metric, f.coverage) for each in predictions for f in each))
+    values = _table(predictions, keys)
+    if against is not None:
+        values -= _table(against, keys)
+    there = np.isfinite(values)
+    drawn = np.random.default_rng(seed).integers(0, n, (resamplings, n))
+    times = np.zeros((resamplings, n))
+    np.add.at(times, (np.arange(resamplings)[:, None], drawn), 1)
+    sums = times @ np.where(there, values, 0.0)
+    counts = times @ there
+    means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    lows, highs = _quantiles(means.T)
+    return [
+        Figure(*key, float(column[here].mean()), *(bounds if here.sum() > 1 else (None, None)))
+        for key, column, here, *bounds in zip(keys, values.T, there.T, lows, highs, strict=True)
+        if here.any()
+    ]
+
+
+def _table(
+    predictions: Sequence[Sequence[Figure]], keys: Sequence[tuple[str, float | None]]
+) -> NDArray[np.float64]:
+    """The values of figures: (predictions, keys), nan where one is not there."""
+    found = [{(f.metric, f.coverage): f.value for f in each} for each in predictions]
+    return np.array([[each.get(key, math.nan) for key in keys] for each in found])

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 PROGRAM = "crime_assets.models.train_gldnet"
-PROGRAM_FILES = ("gldnet.py", "train_gldnet.py", "windows.py", "gldnet_parameters.py")
+PROGRAM_FILES = (
+    "gldnet.py", "train_gldnet.py", "program.py", "windows.py", "gldnet_parameters.py"
+)  # fmt: skip
 INPUTS, TASK, RESULTS, ERROR = "inputs.npz", "task.json", "results.json", "error.txt"
 
 
@@ -142,14 +144,26 @@ def write_task(
         "inputs": _sha256(inputs),
         "code": code_of_program(),
     }
+    return put_task(folder, task, {INPUTS: lambda path: path.write_bytes(inputs)})
+
+
+def put_task(
+    folder: Path, task: Mapping[str, Any], files: Mapping[str, Callable[[Path], object]]
+) -> Path:
+    """Let ``folder`` hold this task and what ``files`` write, by name, and return it.
+
+    A folder that holds it already is left as it is; of another task nothing is kept. So the task
+    must tell of all that the files hold.
+    """
     text = json.dumps(task, indent=1) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / TASK).is_file() or (folder / TASK).read_text(encoding="utf-8") != text:
         for left in folder.iterdir():
             shutil.rmtree(left) if left.is_dir() else left.unlink()
-        for name, content in ((INPUTS, inputs), (TASK, text.encode())):
+        writers = {**files, TASK: lambda path: path.write_text(text, encoding="utf-8")}
+        for name, write in writers.items():
             hidden = folder / f".{name}"
-            hidden.write_bytes(content)
+            write(hidden)
             os.replace(hidden, folder / name)
     (folder / ERROR).unlink(missing_ok=True)  # of an earlier attempt
     return folder
@@ -160,6 +174,20 @@ def read_results(folder: Path) -> Results:
 
     Raises :class:`TrainingFailed` where it did not come to its end, with the reason that it left.
     """
+    task, machine, done = read_answer(folder)
+    forecasts = {
+        name: np.load(folder / f"{name}.npy")
+        for name, training in done.items()
+        if task["origins"] and not training["failed"]
+    }
+    return Results(machine, done, forecasts)
+
+
+def read_answer(folder: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, dict[str, Any]]]:
+    """The task in ``folder``, the machine that did it, and of each training what came of it.
+
+    Raises :class:`TrainingFailed` where the program did not come to its end.
+    """
     task = json.loads((folder / TASK).read_text(encoding="utf-8"))
     names = [training["name"] for training in task["trainings"]]
     found: dict[str, Any] = {"trainings": {}}
@@ -169,13 +197,7 @@ def read_results(folder: Path) -> Results:
         left = folder / ERROR
         reason = left.read_text(encoding="utf-8").strip() if left.is_file() else "it left no reason"
         raise TrainingFailed(f"no results of {', '.join(missing)}: {reason}")
-    done = {name: found["trainings"][name] for name in names}
-    forecasts = {
-        name: np.load(folder / f"{name}.npy")
-        for name in names
-        if task["origins"] and not done[name]["failed"]
-    }
-    return Results(found.get("machine", {}), done, forecasts)
+    return task, found.get("machine", {}), {name: found["trainings"][name] for name in names}
 
 
 def run_task(folder: Path, progress: Callable[[str], None] = lambda line: None) -> Results:
@@ -184,21 +206,26 @@ def run_task(folder: Path, progress: Callable[[str], None] = lambda line: None) 
     ``progress`` gets each line that it prints. The program is ended where this process is
     interrupted. Raises :class:`TrainingFailed` with the program's reason, or its exit code.
     """
+    run_program(PROGRAM, folder, progress)
+    return read_results(folder)
+
+
+def run_program(program: str, folder: Path, progress: Callable[[str], None]) -> None:
+    """Run ``program`` on the task in ``folder``, here, as :func:`run_task` does."""
     with subprocess.Popen(
-        [sys.executable, "-m", PROGRAM, str(folder)],
+        [sys.executable, "-m", program, str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    ) as program:
+    ) as process:
         try:
-            for line in program.stdout or ():
+            for line in process.stdout or ():
                 progress(line.rstrip())
         except BaseException:
-            program.terminate()
+            process.terminate()
             raise
-    if program.returncode and not (folder / ERROR).is_file():
-        raise TrainingFailed(f"{PROGRAM} ended with code {program.returncode}")
-    return read_results(folder)
+    if process.returncode and not (folder / ERROR).is_file():
+        raise TrainingFailed(f"{program} ended with code {process.returncode}")
 
 
 def hit_rate(training: Mapping[str, Any]) -> float | None:
@@ -233,10 +260,10 @@ def validation_crimes(
     return int(counts[split[0] : split[1], list(features).index(target) :: len(features)].sum())
 
 
-def code_of_program() -> str:
-    """A hash of the program and the network, which may not be imported to be asked."""
+def code_of_program(files: Sequence[str] | None = None) -> str:
+    """A hash of the program's ``files``, those of GLDNet by default; it may not be imported."""
     here = Path(__file__).parent
-    return _sha256(b"".join((here / name).read_bytes() for name in PROGRAM_FILES))[:12]
+    return _sha256(b"".join((here / name).read_bytes() for name in files or PROGRAM_FILES))[:12]
 
 
 def _sha256(content: bytes) -> str:

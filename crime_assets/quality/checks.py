@@ -12,9 +12,18 @@ from typing import Any
 import dagster as dg
 
 from crime_assets.forecasting.assets import MODEL_ASSETS
+from crime_assets.grids.methods import METHODS
 from crime_assets.lake import DuckDB, Lake
 from crime_assets.models.classifiers import CLASSIFIERS
-from crime_assets.partitions import forces, key_of, months, months_x_forces, partition_of
+from crime_assets.partitions import (
+    cells_x_cities,
+    cities,
+    forces,
+    key_of,
+    months,
+    months_x_forces,
+    partition_of,
+)
 from crime_assets.publication import markdown_table
 from crime_assets.quality import runner
 from crime_assets.tables import TABLES
@@ -22,6 +31,7 @@ from crime_assets.tables import TABLES
 CHECKED_WITH = {
     "rejected_crimes": ("street_crimes", "rejected_lines"),
     "street_crime_issues": ("street_crimes", "issues"),
+    "rejected_incidents": ("city_incidents", "rejected_lines"),
 }
 """Tables that another table's asset publishes: that asset, and the name of their check on it."""
 
@@ -31,6 +41,9 @@ _PARTITIONS: dict[tuple[str, ...], dg.PartitionsDefinition | None] = {
     ("month", "model"): months,
     ("month",): months,
     ("force",): forces,
+    ("city",): cities,
+    ("cells", "city"): cells_x_cities,
+    ("cells", "city", "model"): cells_x_cities,
     (): None,
 }
 
@@ -51,6 +64,8 @@ def models_of(table: str) -> Sequence[str]:
     """The models that have an asset of their own for the table; nothing for other tables."""
     if TABLES[table].partitions == ("month", "model"):
         return tuple(CLASSIFIERS)
+    if TABLES[table].partitions == ("cells", "city", "model"):
+        return tuple(METHODS)
     return MODEL_ASSETS.get(table, ())
 
 
@@ -95,7 +110,8 @@ def _expectation_check(table: str, model: str | None) -> dg.AssetChecksDefinitio
             with engine.get_connection() as connection:
                 profile = runner.profile(connection, lake, suite, partitions, model)
             for row, outcomes in zip(profile, runner.judge(suite, profile), strict=True):
-                partition = {c: row[c] for c in TABLES[table].partitions if c in ("month", "force")}
+                hive = [c for c in TABLES[table].partitions if c not in ("model", "unit")]
+                partition = {column: row[column] for column in hive}
                 context.op_execution_context.log_event(
                     dg.AssetCheckEvaluation(  # type: ignore[arg-type]
                         asset_key=key,

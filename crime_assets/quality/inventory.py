@@ -59,13 +59,14 @@ def failed_partitions(
         for partition, status in (statuses or {}).items():
             if status is not None and status.value == "FAILED":
                 place = partition_of(partition, definition)
+                which = "" if {"month", "force"} & {*place} else f"{partition}: "
                 yield Finding(
                     key.to_user_string(),
                     place.get("month"),
                     place.get("force"),
                     "failed",
-                    "its last run failed or was killed, and what the lake held of it stays: its "
-                    "log says why; materialise it again",
+                    f"{which}its last run failed or was killed, and what the lake held of it "
+                    "stays: its log says why; materialise it again",
                 )
 
 

@@ -119,6 +119,9 @@ def profile(
     table by model, a partition is what ``model`` has of all unit kinds in a month; that of the
     naive rule (of forecasters, or of classifiers) is read beside it.
     """
+    if "city" in TABLES[suite.table].partitions:
+        of_city = (_profile_city(connection, lake, suite, place, model) for place in partitions)
+        return [row for rows in of_city for row in rows]
     forces_of_month: dict[str | None, list[str]] = {}
     for partition in partitions:
         forces = forces_of_month.setdefault(partition.get("month"), [])
@@ -128,6 +131,31 @@ def profile(
         for month, forces in forces_of_month.items()
         for row in _profile_month(connection, lake, suite, month, forces, model)
     ]
+
+
+def _profile_city(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    suite: Suite,
+    partition: Partition,
+    model: str | None,
+) -> Profile:
+    """The profile of one partition of a table by city; beside it, what other tables have of it."""
+    place = {**partition, **({"model": model} if model else {})}
+    for table in (suite.table, *suite.reads):
+        wanted = {column: place[column] for column in TABLES[table].partitions}
+        lake.view(connection, table, [wanted], skip_missing=True)
+    return _rows(connection, sql(f"quality/{suite.table}"), place)
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection, statement: str, parameters: Mapping[str, Any]
+) -> Profile:
+    """The rows of a statement, which need not use all of the parameters."""
+    used = {name: value for name, value in parameters.items() if f"${name}" in statement}
+    found = connection.execute(statement, used)
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, values, strict=True)) for values in found.fetchall()]
 
 
 def _profile_month(
@@ -152,7 +180,6 @@ def _profile_month(
         if model and "model" in TABLES[table].partitions:
             wanted = [p for w in wanted for m in {model, naive} for p in _of_model(table, w, m)]
         lake.view(connection, table, wanted, skip_missing=True)
-    statement = sql(f"quality/{suite.table}")
     parameters = {
         "month": month,
         "forces": forces,
@@ -162,10 +189,7 @@ def _profile_month(
         "labels": json.dumps([{"label": n, "classes": c} for n, c in LABELS.items()]),
         "crime_types": json.dumps([asdict(t) for t in CRIME_TYPES.values()]),
     }
-    used = {name: value for name, value in parameters.items() if f"${name}" in statement}
-    found = connection.execute(statement, used)
-    names = [column[0] for column in found.description]
-    return [dict(zip(names, values, strict=True)) for values in found.fetchall()]
+    return _rows(connection, sql(f"quality/{suite.table}"), parameters)
 
 
 def _of_model(table: str, partition: Partition, model: str) -> list[dict[str, str]]:

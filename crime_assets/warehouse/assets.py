@@ -22,7 +22,7 @@ from crime_assets.settings import Settings
 from crime_assets.storage import Folder, atomic, open_storage
 from crime_assets.tables import TABLES, Table
 
-_TABLES_WITHOUT_ASSET = {"rejected_crimes", "street_crime_issues"}
+_TABLES_WITHOUT_ASSET = {"rejected_crimes", "rejected_incidents", "street_crime_issues"}
 
 
 def create_view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table) -> None:

@@ -27,7 +27,9 @@ from crime_assets.forecasting.metrics import (
     gini,
     jaccard,
     judge,
+    judge_probabilities,
     judge_stability,
+    mean_of,
     mean_poisson_deviance,
     modified_gini,
     rank_biased_overlap,
@@ -381,6 +383,56 @@ def test_f1_of_whole_units_is_that_of_scikit_learn(
     within = np.array(scores) >= 20 - taken
     f1 = sklearn_metrics.f1_score(np.array(crimes) > 0, within, zero_division=0.0)
     assert Judgement.of(scores, crimes).f1(taken / 20) == pytest.approx(f1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(units(st.sampled_from([0.0, 0.2, 0.5, 0.7, 1.0]), CRIME), st.sampled_from([0.2, 0.5, 0.6]))
+def test_f1_at_a_threshold_is_that_of_scikit_learn(
+    columns: tuple[NDArray, NDArray], threshold: float
+) -> None:
+    scores, crimes = columns
+    f1 = Judgement.of(scores, crimes).f1_at(threshold)
+    wanted = sklearn_metrics.f1_score(crimes > 0, scores >= threshold, zero_division=np.nan)
+    assert f1 == pytest.approx(wanted, nan_ok=True)
+
+
+def test_a_score_of_the_threshold_itself_is_foretold_hot() -> None:
+    assert Judgement.of([0.5, 0.4], [1, 0]).f1_at() == 1
+    assert math.isnan(Judgement.of([0.4, 0.4], [0, 0]).f1_at())
+
+
+@settings(max_examples=80, deadline=None)
+@given(units(SCORE, CRIME, SIZE, least=2, most=60))
+def test_curves_are_those_of_scikit_learn(columns: tuple[NDArray, NDArray, NDArray]) -> None:
+    scores, crimes, size = columns
+    hot = crimes > 0
+    assume(hot.any() and not hot.all())
+    judgement = Judgement.of(scores, crimes, size)
+    false, true, _ = sklearn_metrics.roc_curve(hot, scores, drop_intermediate=False)
+    np.testing.assert_allclose(judgement.roc_curve(), (false, true))
+    precision, recall, _ = sklearn_metrics.precision_recall_curve(hot, scores)
+    np.testing.assert_allclose(judgement.pr_curve(), (recall[-2::-1], precision[-2::-1]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(units(SCORE, CRIME, least=2, most=60))
+def test_the_areas_below_the_curves_are_auroc_and_aucpr(columns: tuple[NDArray, NDArray]) -> None:
+    scores, crimes = columns
+    assume((crimes > 0).any() and not (crimes > 0).all())
+    judgement = Judgement.of(scores, crimes)
+    false, true = judgement.roc_curve()
+    assert np.trapezoid(true, false) == pytest.approx(judgement.auroc())
+    recall, precision = judgement.pr_curve()
+    assert np.diff(recall, prepend=0) @ precision == pytest.approx(judgement.aucpr())
+
+
+def test_the_rate_of_units_that_are_not_there_is_none() -> None:
+    false, true = Judgement.of([2, 1], [1, 1]).roc_curve()
+    assert np.isnan(false[1:]).all()
+    np.testing.assert_array_equal(true, [0, 0.5, 1])
+    recall, precision = Judgement.of([2, 1], [0, 0]).pr_curve()
+    assert np.isnan(recall).all()
+    np.testing.assert_array_equal(precision, [0, 0])
 
 
 def test_expected_crimes_are_judged_as_scikit_learn_judges_them() -> None:
@@ -872,3 +924,70 @@ def test_units_are_drawn_as_poisson_numbers_of_mean_one() -> None:
     drawn = Outcome(np.ones(2_000)).resampled(seed=5, resamplings=50)
     assert drawn.shape == (50, 2_000)
     assert drawn.mean() == pytest.approx(1, abs=0.02)
+
+
+# --- The mean of several predictions --------------------------------------------------------
+
+
+def test_a_grid_is_judged_by_five_figures_as_the_methods_give_them() -> None:
+    judgement = Judgement.of(np.linspace(1, 0, 40), [3, 0, 4, 0, 2, 0, 0, 1] * 5)
+    assert judge_probabilities(judgement) == [
+        Figure("f1", None, judgement.f1_at(0.5)),
+        Figure("aucpr", None, judgement.aucpr()),
+        Figure("auroc", None, judgement.auroc()),
+        Figure("pai", 0.05, judgement.pai(0.05)),
+        Figure("pei_star", 0.05, judgement.pei_star(0.05)),
+    ]
+    every = judge_probabilities(Judgement.of([0.9, 0.8], [1, 2]))
+    assert [f.metric for f in every] == ["f1", "aucpr", "pai", "pei_star"]
+    assert judge_probabilities(Judgement.of([0.1, 0.2], [0, 0])) == []
+
+
+def months(values: ArrayLike, metric: str = "pai") -> list[list[Figure]]:
+    return [[Figure(metric, 0.05, float(value))] for value in np.asarray(values)]
+
+
+def test_the_interval_of_a_mean_is_a_bootstrap_over_predictions() -> None:
+    values = np.random.default_rng(3).normal(4, 0.5, 12)
+    (mean,) = mean_of(months(values), resamplings=20_000)
+    assert (mean.metric, mean.coverage) == ("pai", 0.05)
+    assert mean.value == pytest.approx(values.mean())
+    error = values.std() / np.sqrt(12)  # of the mean of twelve drawn with replacement
+    assert interval(mean) == pytest.approx(
+        (values.mean() - 1.96 * error, values.mean() + 1.96 * error), abs=0.15 * error
+    )
+
+
+def test_the_mean_of_equal_predictions_is_certain_and_of_one_there_is_no_interval() -> None:
+    (mean,) = mean_of(months([2.0] * 12))
+    assert (mean.value, mean.low, mean.high) == (2, 2, 2)
+    (single,) = mean_of(months([2.0]))
+    assert (single.value, single.low, single.high) == (2, None, None)
+
+
+def test_methods_are_compared_on_the_same_months() -> None:
+    values = np.random.default_rng(5).normal(4, 2, 12)
+    (difference,) = mean_of(months(values + 0.25), months(values))
+    assert difference.value == pytest.approx(0.25)
+    assert interval(difference) == pytest.approx((0.25, 0.25))  # however much the months differ
+    (one,), (other,) = mean_of(months(values)), mean_of(months(values + 1))
+    assert interval(other) == pytest.approx([bound + 1 for bound in interval(one)])
+    assert mean_of(months(values), seed=2) != mean_of(months(values), seed=1)
+
+
+def test_a_prediction_without_a_figure_is_left_out_of_its_mean() -> None:
+    predictions = [*months([1.0, 3.0]), []]
+    predictions[0].append(Figure("auroc", None, 0.7))
+    pai, auroc = mean_of(predictions)
+    assert pai.value == 2
+    assert (pai.low, pai.high) == (1, 3)
+    assert (auroc.value, auroc.low, auroc.high) == (0.7, None, None)
+    assert mean_of(months([1.0]), months([1.0], "f1")) == []
+
+
+@pytest.mark.parametrize(("of", "against"), [([], None), ([1.0], [1.0, 2.0])])
+def test_no_predictions_or_not_as_many_are_refused(
+    of: list[float], against: list[float] | None
+) -> None:
+    with pytest.raises(ValueError, match="predictions"):
+        mean_of(months(of), None if against is None else months(against))

@@ -33,13 +33,8 @@ from crime_assets.models.gldnet import (
     training_step,
 )
 from crime_assets.models.gldnet_parameters import GldnetParameters
-from crime_assets.models.train_gldnet import (
-    Inputs,
-    Training,
-    TrainingFailed,
-    _reason,
-    train_folder,
-)
+from crime_assets.models.program import TrainingFailed, reason
+from crime_assets.models.train_gldnet import Inputs, Training, train_folder
 from crime_assets.models.windows import smooth, windows
 
 ROOT = Path(__file__).parents[2]
@@ -416,7 +411,7 @@ def test_a_program_that_was_killed_goes_on_and_ends_the_same(tmp_path: Path):
 
 def test_memory_that_ran_out_is_said():
     for error in (MemoryError(), tf.errors.ResourceExhaustedError(None, None, "OOM")):
-        assert "memory ran out" in _reason(error)
+        assert "memory ran out" in reason(error)
 
 
 @pytest.mark.slow
@@ -457,7 +452,7 @@ def test_what_is_wrong_is_said_and_the_exit_code_is_not_nought(tmp_path: Path):
 
 def test_the_program_ends_when_its_parent_is_gone():
     child = (
-        "import time; from crime_assets.models.train_gldnet import watch_parent; "
+        "import time; from crime_assets.models.program import watch_parent; "
         "watch_parent(0.05); print('up', flush=True); time.sleep(60)"
     )
     parent = (

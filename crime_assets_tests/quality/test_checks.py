@@ -10,9 +10,10 @@ import dagster as dg
 import pytest
 
 from crime_assets.forecasting.forecasters import FORECASTERS, NAIVE_RULE
+from crime_assets.grids.methods import METHODS
 from crime_assets.lake import DuckDB, Lake
 from crime_assets.models.classifiers import CLASSIFIERS
-from crime_assets.partitions import forces, months, months_x_forces
+from crime_assets.partitions import cells_x_cities, cities, forces, months, months_x_forces
 from crime_assets.quality.checks import CHECKED_WITH, expectation_checks, models_of
 from crime_assets.tables import TABLES
 
@@ -50,6 +51,9 @@ def judge(
         ("month", "model"): months,
         ("month", "force"): months_x_forces,
         ("force",): forces,
+        ("city",): cities,
+        ("cells", "city"): cells_x_cities,
+        ("cells", "city", "model"): cells_x_cities,
         (): None,
     }
     key = dg.AssetKey(asset.split("/"))
@@ -83,7 +87,7 @@ def test_each_table_has_one_check_on_the_asset_that_publishes_it() -> None:
     } | {
         dg.AssetCheckKey(dg.AssetKey("street_crimes"), name)
         for name in ("rejected_lines", "issues")
-    }
+    } | {dg.AssetCheckKey(dg.AssetKey("city_incidents"), "rejected_lines")}
 
 
 def test_each_model_has_a_check_of_its_own_but_foresight_forecasts_nothing() -> None:
@@ -95,7 +99,11 @@ def test_each_model_has_a_check_of_its_own_but_foresight_forecasts_nothing() -> 
     assert checked["evaluations"] == set(FORECASTERS)
     assert checked["forecasts"] == set(FORECASTERS) - {"perfect_foresight"}
     assert checked["lsoa_predictions"] == checked["lsoa_evaluations"] == set(CLASSIFIERS)
-    by_model = {"evaluations", "forecasts", "lsoa_evaluations", "lsoa_predictions"}
+    assert checked["grid_forecasts"] == checked["grid_evaluations"] == set(METHODS)
+    by_model = {
+        "evaluations", "forecasts", "grid_evaluations", "grid_forecasts", "lsoa_evaluations",
+        "lsoa_predictions",
+    }  # fmt: skip
     assert {table for table, models in checked.items() if models} == by_model
 
 

@@ -406,6 +406,101 @@ SEGMENT_STEPS = """
     cross join (values ('All crime', 9), ('Burglary', 4), ('Drugs', 5)) as type(crime_type, crimes)
 """
 
+# one incident in 36 hours, at a hundred places, of two categories
+CITY_INCIDENTS = """
+    select
+        i + 1 as row,
+        timestamp '2013-01-01' + to_hours(36 * i) as time,
+        if(i % 4 = 0, 'ROBBERY', 'CAR PROWL') as category,
+        if(i % 4 = 0, 'Robbery', 'Vice') as study,
+        if(i % 4 = 0, 'Robbery', 'Theft') as corrected,
+        -122.4 + i % 100 / 1000 as longitude,
+        47.6 as latitude
+    from range(1200) as incident(i)
+"""
+
+REJECTED_INCIDENTS = "select i as row, ['x', ''] as fields, 'no place' as reason"
+
+INCIDENT_CATEGORIES = f"""
+    select category, count(*) as incidents, study, corrected, true as known
+    from ({CITY_INCIDENTS})
+    group by all
+"""
+
+INCIDENT_DAYS = f"""
+    select day, count(row) as incidents, true as observed
+    from range(date '2013-01-01', date '2017-12-05', interval 1 day) as listed(day)
+    left join ({CITY_INCIDENTS}) on time::date = day
+    group by day
+"""
+
+INCIDENT_MAPS = f"""
+    select time::date as day, (row - 1) % 100 as cell, study, corrected, count(*) as incidents
+    from ({CITY_INCIDENTS})
+    group by all
+"""
+
+# two crime types in forty cells, at twelve origins; fewer crimes are expected as cells go on
+GRID_FORECASTS = """
+    select
+        'study' as mapping,
+        crime_type,
+        (date '2013-01-01' + to_months(o::integer))::date as origin,
+        c as cell,
+        1 - exp(-40.0 / (1 + c)) as probability,
+        40.0 / (1 + c) as expected
+    from (values ('All crime'), ('Theft')) as type(crime_type)
+    cross join range(12) as origins(o)
+    cross join range(40) as cells(c)
+"""
+
+# each metric of two crime types: twelve months, their mean, and what persistence has less
+GRID_EVALUATIONS = """
+    with months as (
+        select
+            'study' as mapping,
+            crime_type,
+            (date '2013-01-01' + to_months(o::integer))::date as origin,
+            metric,
+            0.7 + o / 100 as value
+        from (values ('All crime'), ('Theft')) as type(crime_type)
+        cross join (values ('f1'), ('auroc'), ('pai')) as figure(metric)
+        cross join range(12) as origins(o)
+    )
+
+    select mapping, crime_type, origin, null as against, metric, value, null as low, null as high
+    from months
+    union all
+    select mapping, crime_type, null, null, metric, avg(value), 0.73, 0.78
+    from months
+    group by all
+    union all
+    select mapping, crime_type, null, 'persistence', metric, 0.02, -0.01, 0.05
+    from months
+    group by all
+"""
+
+GRID_LEADERBOARD = """
+    select
+        'study' as mapping,
+        crime_type,
+        metric,
+        rank,
+        model,
+        kind,
+        0.9 - rank / 10 as value,
+        0.85 - rank / 10 as low,
+        0.95 - rank / 10 as high,
+        if(model = 'persistence', null, 0.1) as difference,
+        if(model = 'persistence', null, -0.1) as difference_low,
+        if(model = 'persistence', null, 0.3) as difference_high
+    from (values ('All crime'), ('Theft')) as type(crime_type)
+    cross join (values ('f1'), ('pai')) as figure(metric)
+    cross join (
+        values (1, 'sftt_resnet', 'network'), (2, 'persistence', 'rule'), (3, 'svm', 'classifier')
+    ) as place(rank, model, kind)
+"""
+
 # three trials a crime type, of which the middle one did best
 GLDNET_TRIALS = """
     select
@@ -525,6 +620,14 @@ SOUND = {
     "street_graph": STREET_GRAPH,
     "segment_counts": SEGMENT_COUNTS,
     "segment_steps": SEGMENT_STEPS,
+    "city_incidents": CITY_INCIDENTS,
+    "rejected_incidents": f"{REJECTED_INCIDENTS} from range(5) as line(i)",
+    "incident_categories": INCIDENT_CATEGORIES,
+    "incident_days": INCIDENT_DAYS,
+    "incident_maps": INCIDENT_MAPS,
+    "grid_forecasts": GRID_FORECASTS,
+    "grid_evaluations": GRID_EVALUATIONS,
+    "grid_leaderboard": GRID_LEADERBOARD,
     "gldnet_trials": GLDNET_TRIALS,
     "gldnet": GLDNET,
     "gldnet_forecasts": GLDNET_FORECASTS,
@@ -1602,6 +1705,190 @@ TRAPS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "a year of two files": ("greatest_change", changed("year = 2024", crimes="crimes * 2")),
     },
+    "city_incidents": {
+        "no incident": ("incidents", NONE),
+        "a line that stands twice": (
+            "repeated_rows",
+            "from sound union all (from sound limit 1)",
+        ),
+        "an incident without a time": (
+            "incomplete_incidents",
+            changed("row = 7", time="null"),
+        ),
+        "a type that is none of the ten": (
+            "unlisted_types",
+            changed("row = 7", study="'Drunkenness'"),
+        ),
+        "a type in one mapping alone": (
+            "unlisted_types",
+            changed("row = 7", corrected="null"),
+        ),
+        "categories that nobody knows": (
+            "unknown_share",
+            changed("row <= 20", category="'NEW'", study="null", corrected="null"),
+        ),
+        "a police station for a place": (
+            "busiest_place_share",
+            changed("row % 10 = 0", longitude="-122.4", latitude="47.7"),
+        ),
+        "a year of half a file": (
+            "least_volume",
+            "from sound where year(time) <> 2015 or month(time) < 5",
+        ),
+    },
+    "rejected_incidents": {
+        "places that are kept back": (
+            "rejected_share",
+            f"{REJECTED_INCIDENTS} from range(100) as line(i)",
+        ),
+        "a format that is not known": (
+            "unreadable_share",
+            changed("row < 2", reason="'time in no known format'"),
+        ),
+        "a line without a reason": ("unexplained_lines", changed("row = 1", reason="null")),
+        "a line that is lost": ("unexplained_lines", changed("row = 1", fields="null")),
+    },
+    "incident_categories": {
+        "no category": ("categories incidents_missing_or_added", NONE),
+        "a category that stands twice": (
+            "repeated_categories incidents_missing_or_added",
+            "from sound union all from sound",
+        ),
+        "a known category without a type": (
+            "impossible_categories",
+            changed("category = 'ROBBERY'", corrected="null"),
+        ),
+        "incidents of another reading": (
+            "incidents_missing_or_added",
+            changed("category = 'ROBBERY'", incidents="incidents + 1"),
+        ),
+        "a category that nobody knows": (
+            "unknown_categories",
+            changed("category = 'ROBBERY'", study="null", corrected="null", known="false"),
+        ),
+    },
+    "incident_days": {
+        "no day": ("days incidents_missing_or_added", NONE),
+        "a day that stands twice": (
+            "repeated_days",
+            "from sound union all (from sound where incidents = 0 order by day limit 1)",
+        ),
+        "a day that is left out": (
+            "days_left_out",
+            "from sound where day <> (select max(day) from sound where incidents = 0)",
+        ),
+        "fewer than no incidents": (
+            "impossible_days",
+            changed(
+                "day = '2013-01-01' or day = '2013-01-02'",
+                incidents="if(day = '2013-01-01', -1, 3)",
+            ),
+        ),
+        "incidents of another reading": (
+            "incidents_missing_or_added",
+            changed("day = '2013-01-01'", incidents="5"),
+        ),
+        "alternate weeks": (
+            "unobserved_share",
+            changed("incidents = 0 and week(day) % 2 = 0", observed="false"),
+        ),
+        "days that are held in part": (
+            "share_on_unobserved",
+            changed("day < '2013-01-05'", observed="false"),
+        ),
+    },
+    "incident_maps": {
+        "no map": ("incidents incidents_missing_or_added", NONE),
+        "an entry that stands twice": (
+            "repeated_entries incidents_missing_or_added",
+            "from sound union all (from sound limit 1)",
+        ),
+        "a cell beyond the grid": (
+            "impossible_entries",
+            changed("cell = 99", cell="256"),
+        ),
+        "incidents of another reading": (
+            "incidents_missing_or_added",
+            "from sound where cell > 0",
+        ),
+        "a box much larger than the city": ("active_share", changed(cell="cell % 40")),
+        "a police station for a cell": (
+            "busiest_cell_share",
+            changed("cell % 3 = 0", cell="100"),
+        ),
+    },
+    "grid_forecasts": {
+        "nothing foretold": ("predictions", NONE),
+        "a cell that stands twice": (
+            "repeated_cells",
+            "from sound union all (from sound limit 1)",
+        ),
+        "a probability that is none": (
+            "impossible_probabilities",
+            changed("cell = 3 and origin = '2013-04-01'", probability="1.5"),
+        ),
+        "fewer than no crimes": (
+            "impossible_expectations",
+            changed("cell = 3", expected="-1"),
+        ),
+        "a month of fewer cells": (
+            "uneven_predictions",
+            "from sound where cell <> 3 or origin <> '2013-04-01'",
+        ),
+        "a method that learned nothing": (
+            "predictions_without_order",
+            changed("crime_type = 'Theft'", probability="0.1"),
+        ),
+    },
+    "grid_evaluations": {
+        "nothing judged": ("figures", NONE),
+        "a figure that stands twice": (
+            "repeated_figures",
+            "from sound union all (from sound where against is not null limit 1)",
+        ),
+        "a share above one": (
+            "impossible_figures",
+            changed(
+                "crime_type = 'Theft' and metric = 'f1' and against is null",
+                value="value + 0.5",
+            ),
+        ),
+        "an interval that ends before it begins": (
+            "broken_intervals",
+            changed("against is not null and metric = 'f1'", low="0.06"),
+        ),
+        "a mean of other months": (
+            "means_not_of_months",
+            "from sound where origin is null or origin < '2013-07-01'",
+        ),
+        "a method that misleads": (
+            "least_auroc",
+            changed("metric = 'auroc' and against is null", value="value - 0.5"),
+        ),
+        "a method that loses to persistence": (
+            "lost_to_persistence",
+            changed("against is not null and metric = 'pai'", high="-0.001"),
+        ),
+    },
+    "grid_leaderboard": {
+        "nobody ranked": ("rankings", NONE),
+        "a method that stands twice": (
+            "broken_rankings",
+            "from sound union all (from sound where model = 'svm' limit 1)",
+        ),
+        "a value that is none": (
+            "impossible_figures",
+            changed("model = 'svm'", value="'nan'::double"),
+        ),
+        "a board without persistence": (
+            "rankings_without_persistence",
+            "from sound where model <> 'persistence'",
+        ),
+        "rules that need no training": (
+            "share_led_by_naive_rules",
+            changed("rank < 3", rank="3 - rank"),
+        ),
+    },
 }
 
 BY_MODEL = {
@@ -1613,10 +1900,13 @@ BY_MODEL = {
 
 MODEL = "last_month"
 CLASSIFIER = "random_forest"
+METHOD = "sftt_resnet"
 
 
 def usual_model(table: str) -> str:
     """The model whose partition of a table by model is made, where a test names none."""
+    if table in ("grid_forecasts", "grid_evaluations"):
+        return METHOD
     return CLASSIFIER if table in ("lsoa_predictions", "lsoa_evaluations") else MODEL
 
 
@@ -1678,6 +1968,7 @@ def small_lake(tmp_path: Path, connection: duckdb.DuckDBPyConnection) -> SmallLa
 def partition_of(table: str, month: str, model: str | None = None) -> dict[str, str]:
     model = model or usual_model(table)
     values = {"month": month, "force": "kent", "model": model, "unit": "hex"}
+    values |= {"cells": "16", "city": "seattle"}
     return {column: values[column] for column in TABLES[table].partitions}
 
 
@@ -1815,12 +2106,21 @@ NOT_THERE = (
     "lsoa_predictions",
     "lsoa_evaluations",
     "mps_lsoa_years",
+    "city_incidents",
+    "rejected_incidents",
+    "incident_categories",
+    "incident_days",
+    "incident_maps",
+    "grid_forecasts",
+    "grid_evaluations",
+    "grid_leaderboard",
     "gldnet_trials",
     "gldnet",
     "gldnet_forecasts",
 )
 """The tables (and the model) that need more years, or more, than the real lake is made of; and the
-inventory, which would find eight forces missing in its first two years."""
+inventory, which would find eight forces missing in its first two years. Of cities there are tests
+of their own."""
 
 
 def partitions_there(table: str) -> list[dict[str, str]]:

@@ -1,0 +1,1 @@
+"""The grid study made again: will a cell be hot, by networks, classifiers and naive rules."""
