@@ -539,8 +539,7 @@ GRID_EVALUATIONS = _table(
     crime_type  varchar  as in grid_forecasts
     origin  date  of the prediction that is judged; null: the mean of the twelve
     against  varchar  the naive rule whose figure on the same months is taken off; null: none
-    metric  varchar  f1 (at a probability of one half), aucpr, auroc, pai, pei_star; pai_by_count ranks \
-cells by the expected incidents
+    metric  varchar  f1 (at 0.5), aucpr, auroc, pai, pei_star, pai_by_count (by expected incidents)
     coverage  double  share of the cells, of pai, pei_star and pai_by_count; null for the others
     value  double  the figure, or the difference
     low  double  lower end of the 95 % interval of a mean, from resampled months; null: of one month

@@ -107,6 +107,7 @@ def move_events(home: Path, new_home: Path, database: str) -> None:
     """Tell an instance in PostgreSQL what one in SQLite knows of the tables: the last of each."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGSTER_PG_URL", database)
+        patch.setenv("DAGSTER_HOME", str(home))  # of the old one
         with (
             dg.DagsterInstance.from_config(str(home)) as old,
             dg.DagsterInstance.from_config(str(new_home)) as new,
