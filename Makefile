@@ -73,7 +73,8 @@ map: setup ## Show the maps on http://127.0.0.1:8300
 dev: setup ## Open the Dagster UI on http://127.0.0.1:3000, and the maps on http://127.0.0.1:8300
 	@$(FREE_MAP_PORT)
 	@mkdir -p $(LAKE)/maps
-	@mkdir -p $(LAKE)/dagster && cp dagster.yaml $(LAKE)/dagster/
+	@mkdir -p $(LAKE)/dagster && \
+		cat dagster.yaml crime_assets/automation/event_log.yaml >$(LAKE)/dagster/dagster.yaml
 	@echo "Dagster UI on http://127.0.0.1:$(PORT), maps on http://127.0.0.1:$(MAP_PORT), on the lake $(LAKE)"
 	@$(BIN)/python -m http.server $(MAP_PORT) --bind 127.0.0.1 --directory $(LAKE)/maps \
 		>/dev/null 2>&1 & pid=$$!; trap 'kill $$pid 2>/dev/null' EXIT; trap 'exit 130' INT TERM; \
@@ -94,7 +95,7 @@ test: setup site ## Run the whole test suite
 	@$(BIN)/python -m pytest -m cluster
 	@$(BIN)/python -m pytest -m deployment
 
-test-killed: setup site ## Run the tests that kill deployments in mid-backfill (many minutes)
+test-killed: setup site ## Run the longest tests: deployments killed in mid-backfill, a real revision
 	@$(BIN)/python -m pytest -m killed
 
 test-fast: setup ## Run the tests that take a moment each

@@ -29,6 +29,7 @@ import requests
 
 from benchmarks.measuring import Figure, Run
 from benchmarks.nation import Nation, make_study_area, the_nation
+from crime_assets.automation.event_log import configuration
 from crime_assets.definitions import build_definitions
 from crime_assets.hexes import assets as hexes
 from crime_assets.lake import DuckDB, atomic
@@ -281,7 +282,7 @@ def _begin(nation: Nation, archive: str, folder: str) -> dict[str, str]:
         path.parent.mkdir(parents=True)
         os.link(nation.lake.path(table), path)
     (data / "dagster").mkdir()
-    shutil.copy(Path(__file__).parents[1] / "dagster.yaml", data / "dagster")
+    (data / "dagster" / "dagster.yaml").write_text(configuration())
     return {
         "CRIME_ARCHIVE_URL": archive,
         "CRIME_DATA_DIR": str(data),

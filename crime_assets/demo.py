@@ -18,7 +18,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from crime_assets.automation.backfill import execute, step, use_instance
+from crime_assets.automation.backfill import execute, step
+from crime_assets.automation.event_log import use_instance
 from crime_assets.definitions import build_definitions
 from crime_assets.hexes import pictures
 from crime_assets.lake import Lake

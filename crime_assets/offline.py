@@ -17,7 +17,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from crime_assets.automation.backfill import backfill, step, use_instance
+from crime_assets.automation.backfill import backfill, step
+from crime_assets.automation.event_log import use_instance
 from crime_assets.demo import sample_environment
 from crime_assets.settings import Settings
 from crime_assets.sources.double import PoliceUkDouble, earlier_release

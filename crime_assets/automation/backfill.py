@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import socket
 import sys
 import time
@@ -23,6 +22,7 @@ from dagster._core.execution.api import execute_run_iterator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
+from crime_assets.automation.event_log import use_instance
 from crime_assets.automation.launcher import HOST_TAG
 from crime_assets.definitions import build_definitions
 from crime_assets.lake import Lake
@@ -119,14 +119,6 @@ def rectangles(first: str, last: str, forces: Sequence[str]) -> list[tuple[str, 
             end = key_of({"month": part[-1], "force": files.last_force})
             found.append((str(start), str(end)))
     return found
-
-
-def use_instance(home: Path) -> None:
-    """Let DAGSTER_HOME be ``home``, with the project's ``dagster.yaml`` unless it has its own."""
-    home.mkdir(parents=True, exist_ok=True)
-    if not (home / "dagster.yaml").exists():
-        shutil.copy(Path(__file__).parents[2] / "dagster.yaml", home)
-    os.environ["DAGSTER_HOME"] = str(home)
 
 
 def backfill(settings: Settings, first: str, last: str, console: Console) -> list[str]:

@@ -7,6 +7,7 @@ longer than to write it. A backfill of a nation's three years writes 15,000 of t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,21 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.pool import StaticPool
+
+
+def configuration() -> str:
+    """What ``dagster.yaml`` is of a home on one machine: the project's, and this event log."""
+    here = Path(__file__).parent
+    files = (here.parents[1] / "dagster.yaml", here / "event_log.yaml")
+    return "".join(file.read_text(encoding="utf-8") for file in files)
+
+
+def use_instance(home: Path) -> None:
+    """Let DAGSTER_HOME be ``home``, with our ``dagster.yaml`` unless it has its own."""
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        (home / "dagster.yaml").write_text(configuration(), encoding="utf-8")
+    os.environ["DAGSTER_HOME"] = str(home)
 
 
 class OpenIndexEventLog(SqliteEventLogStorage):

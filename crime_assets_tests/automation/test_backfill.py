@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from crime_assets.automation import backfill
+from crime_assets.automation.event_log import use_instance
 from crime_assets.demo import sample_environment
 from crime_assets.lake import Lake
 from crime_assets.settings import Settings
@@ -91,7 +92,7 @@ def test_a_setting_that_cannot_be_is_refused_in_words(
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    backfill.use_instance(tmp_path / "home")
+    use_instance(tmp_path / "home")
     return tmp_path / "home"
 
 
@@ -144,7 +145,7 @@ def test_a_grid_that_is_laid_is_not_laid_again(
 
 def test_an_instance_of_ones_own_keeps_its_configuration(tmp_path: Path, home: Path) -> None:
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-    backfill.use_instance(home)
+    use_instance(home)
     assert (home / "dagster.yaml").read_text() == "telemetry: {enabled: false}\n"
 
 

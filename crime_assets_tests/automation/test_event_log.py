@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from crime_assets.automation.event_log import OpenIndexEventLog
-from crime_assets_tests.deployment import MACHINE_YAML
+from crime_assets.automation.event_log import OpenIndexEventLog, configuration
 
 TABLE = dg.AssetKey("hex_counts")
 WRITER = """
@@ -26,8 +24,8 @@ with dg.DagsterInstance.get() as instance:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A DAGSTER_HOME with the project's dagster.yaml."""
-    shutil.copy(MACHINE_YAML, tmp_path / "dagster.yaml")
+    """A DAGSTER_HOME as `make dev` has it."""
+    (tmp_path / "dagster.yaml").write_text(configuration())
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     return tmp_path
 
@@ -50,7 +48,7 @@ def test_dagster_reads_what_ours_wrote_and_ours_what_dagster_wrote(home: Path) -
         assert not isinstance(theirs.event_log_storage, OpenIndexEventLog)
         assert theirs.get_materialized_partitions(TABLE) == {"2025-01"}
         report(theirs, "2025-02")
-    shutil.copy(MACHINE_YAML, home / "dagster.yaml")
+    (home / "dagster.yaml").write_text(configuration())
     with dg.DagsterInstance.get() as ours:
         assert ours.get_materialized_partitions(TABLE) == {"2025-01", "2025-02"}
         check = dg.AssetCheckKey(TABLE, "audit")
