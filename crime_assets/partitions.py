@@ -76,7 +76,8 @@ def partition_of(key: str | None, definition: dg.PartitionsDefinition | None) ->
     if key is None or definition is None:
         return {}
     if isinstance(definition, dg.MultiPartitionsDefinition):
-        return dict(definition.get_partition_key_from_str(str(key)).keys_by_dimension)
+        keys = definition.get_partition_key_from_str(str(key)).keys_by_dimension
+        return dict(sorted(keys.items(), key=lambda of: of[0] != "month"))  # as in paths: it leads
     if isinstance(definition, dg.StaticPartitionsDefinition):
         return {"city" if definition == cities else "force": str(key)}
     return {"month": str(key)}

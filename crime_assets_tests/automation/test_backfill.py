@@ -113,13 +113,17 @@ def runs_of(
     return made
 
 
-def test_three_years_of_all_forces_are_one_run_for_them_and_one_for_each_kind_of_month_table(
+def test_three_years_of_all_forces_are_a_run_a_quarter_and_one_for_each_kind_of_month_table(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings.from_environment({"CRIME_DATA_DIR": str(tmp_path / "data")})
-    assert runs_of(monkeypatch, settings, "2022-10", "2025-09") == [
+    made = runs_of(monkeypatch, settings, "2022-10", "2025-09")
+    quarters = [made.pop(1) for _ in range(12)]
+    assert {job for job, _ in quarters} == {"ingest"}
+    assert quarters[0][1] == ("avon-and-somerset|2022-10", "wiltshire|2022-12")
+    assert quarters[-1][1] == ("avon-and-somerset|2025-07", "wiltshire|2025-09")
+    assert made == [
         ("study_area", None),
-        ("ingest", ("avon-and-somerset|2022-10", "wiltshire|2025-09")),
         ("rank_hotspots", ("2022-10", "2025-09")),
         ("count_lsoas", ("2022-10", "2025-09")),
         ("draw_map", ("2025-09", "2025-09")),
