@@ -1,9 +1,10 @@
 """Figures of a backfill from nothing: what orchestration adds to the work, and what it leaves.
 
 36 months x 43 forces of small files, from the archive through hotspots and their frequency: where
-files are small, orchestration weighs most. Done three times: the work alone, without Dagster; by
-``make backfill``, in one process; and as two backfills of a deployment's daemon, asked for as the
-UI asks, with the runs in processes of their own.
+files are small, orchestration weighs most. Done three times: the work alone (the tables,
+and what is expected of them) without Dagster; by ``make backfill``, in one process; and as two
+backfills of a deployment's daemon, asked for as the UI asks, with the runs in processes of their
+own.
 """
 
 from __future__ import annotations

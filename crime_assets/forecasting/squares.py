@@ -94,14 +94,21 @@ def naive_probability(
     return -np.expm1(-np.asarray(counts_past) / days * np.asarray(days_observed_next))
 
 
-def rule_probability(
+def rule_expectation(
     rule: Forecaster, history: Counts, crime_type: str, days_observed_next: int
 ) -> NDArray[np.float64]:
-    """The chance (n,) of a crime in the next days by a rule of expected crimes.
+    """The crimes (n,) that a rule expects in the next days, so many of which are observed.
 
     ``history`` is that of :func:`square_counts` up to the day before the origin. Raises
     ``NoForecast`` where it is too short.
     """
     can_forecast(rule, history)
-    scores = rule.forecast(history, crime_type, (days_observed_next,))
-    return naive_probability(np.atleast_2d(scores)[0], 1, days_observed_next)
+    scores = rule.forecast(history, crime_type, (max(1, days_observed_next),))
+    return np.atleast_2d(scores)[0] * days_observed_next
+
+
+def rule_probability(
+    rule: Forecaster, history: Counts, crime_type: str, days_observed_next: int
+) -> NDArray[np.float64]:
+    """The chance (n,) of a crime in the next days by a rule: of :func:`rule_expectation`."""
+    return naive_probability(rule_expectation(rule, history, crime_type, days_observed_next), 1, 1)

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from crime_assets import DataError
 from crime_assets.cities.samples import DAYS, Samples
-from crime_assets.forecasting.backtest import can_forecast
 from crime_assets.forecasting.squares import (
     GRID_RULES,
     naive_probability,
+    rule_expectation,
     square_counts,
     square_units,
 )
@@ -163,9 +163,7 @@ def _by_rule(
         for row, origin, days in zip(expected, origins, observed_next, strict=True):
             seen = np.flatnonzero(maps.observed[:origin])
             history = counts.until(maps.days[seen[-1]])
-            can_forecast(rule, history)
-            row[:] = np.atleast_2d(rule.forecast(history, crime_type, (max(1, int(days)),)))[0]
-            row *= days
+            row[:] = rule_expectation(rule, history, crime_type, int(days))
         probability = naive_probability(expected, 1, 1)
         yield crime_type, Prediction(probability, expected, time.monotonic() - started)
 
