@@ -7,9 +7,10 @@ Urban Systems 79:101403.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from crime_assets.models.parameters import TrainingParameters
 
 LOSSES = ("weighted", "poisson")
 
@@ -36,7 +37,7 @@ SEARCH_SPACE: dict[str, tuple[Any, ...]] = {
 
 
 @dataclass(frozen=True)
-class GldnetParameters:
+class GldnetParameters(TrainingParameters):
     """The parameters of one training; raises ``ValueError`` for what cannot be.
 
     ``steps`` (M): how many steps before the target the network sees. ``alpha``: the weight of the
@@ -47,6 +48,8 @@ class GldnetParameters:
     Training ends after ``epochs``, or where the loss in validation has not fallen for ``patience``
     of them.
     """
+
+    subject: ClassVar[str] = "GLDNet has"
 
     steps: int = 7
     alpha: float = 0.5
@@ -88,25 +91,6 @@ class GldnetParameters:
                 raise ValueError(f"{name} is {value}; it is to be {bounds}")
         if self.loss not in LOSSES:
             raise ValueError(f"loss is {self.loss!r}, not one of {LOSSES}")
-
-    def _whole(self, name: str, least: int) -> None:
-        value = getattr(self, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ValueError(f"{name} is {value!r}; it is a whole number of {least} or more")
-
-    @classmethod
-    def of(cls, given: Mapping[str, Any]) -> GldnetParameters:
-        """From a mapping, such as one of JSON; raises ``ValueError`` for a name that is none."""
-        if not isinstance(given, Mapping):
-            raise ValueError(f"parameters are {given!r}; they must be settings by name")
-        if unknown := sorted(map(str, set(given) - set(cls.__dataclass_fields__))):
-            names = ", ".join(cls.__dataclass_fields__)
-            raise ValueError(f"GLDNet has no {', '.join(unknown)}; there are {names}")
-        return cls(**given)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of them by name, as JSON can hold them."""
-        return asdict(self)
 
     def learning_rate_of(self, epoch: int) -> float:
         """The learning rate in an epoch, the first being 0: a staircase that goes down."""

@@ -8,9 +8,10 @@ Prediction", Forecasting 3:46.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
+
+from crime_assets.models.parameters import TrainingParameters
 
 NETWORKS = ("sftt", "tfts", "parb", "st-resnet")
 BODIES = ("vgg", "resnet", "fastmask", "fastresmask")
@@ -18,7 +19,7 @@ CHANNELS = ("all", "target")
 
 
 @dataclass(frozen=True)
-class IncidentParameters:
+class IncidentParameters(TrainingParameters):
     """The parameters of one training; raises ``ValueError`` for what cannot be.
 
     ``network``: "sftt", "tfts", "parb" or "st-resnet". ``body`` finds spatial features, in all but
@@ -63,11 +64,7 @@ class IncidentParameters:
             ("residual_units", 0, None), ("batch_size", 1, None), ("block", 1, None),
             ("epochs", 1, None), ("patience", 1, None),
         ):  # fmt: skip
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} is {value!r}; it is a whole number of {least} or more")
-            if most and value > most:
-                raise ValueError(f"{name} is {value}; it is at most {most}")
+            self._whole(name, least, most)
         if self.body in ("resnet", "fastresmask") and self.filters < 4:
             raise ValueError(f"filters is {self.filters}; a ResNet block has a quarter of them")
         if not isinstance(self.batch_normalisation, bool):
@@ -78,20 +75,6 @@ class IncidentParameters:
             raise ValueError(f"dropout is {self.dropout}; it is 0 to 0.9")
         if not 0 < _number("learning_rate", self.learning_rate) < math.inf:
             raise ValueError(f"learning_rate is {self.learning_rate}; it is to be above 0")
-
-    @classmethod
-    def of(cls, given: Mapping[str, Any]) -> IncidentParameters:
-        """From a mapping, such as one of JSON; raises ``ValueError`` for a name that is none."""
-        if not isinstance(given, Mapping):
-            raise ValueError(f"parameters are {given!r}; they must be settings by name")
-        if unknown := sorted(map(str, set(given) - set(cls.__dataclass_fields__))):
-            names = ", ".join(cls.__dataclass_fields__)
-            raise ValueError(f"there is no {', '.join(unknown)}; there are {names}")
-        return cls(**given)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of them by name, as JSON can hold them."""
-        return asdict(self)
 
     def learning_rate_of(self, epoch: int) -> float:
         """The learning rate in an epoch, the first being 0: always the same."""

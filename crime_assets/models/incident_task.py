@@ -20,8 +20,8 @@ from crime_assets.models.task import code_of_program, digest_of, put_task, read_
 
 PROGRAM = "crime_assets.models.train_incident_networks"
 PROGRAM_FILES = (
-    "gldnet.py", "incident_networks.py", "incident_parameters.py", "program.py",
-    "train_incident_networks.py",
+    "gldnet.py", "incident_networks.py", "incident_parameters.py", "parameters.py",
+    "program.py", "train_incident_networks.py",
 )  # fmt: skip
 MAPS, INPUTS = "maps.npy", "inputs.npz"
 KINDS = (np.uint8, np.uint16, np.float32)

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 PROGRAM = "crime_assets.models.train_gldnet"
 PROGRAM_FILES = (
-    "gldnet.py", "train_gldnet.py", "program.py", "windows.py", "gldnet_parameters.py"
+    "gldnet.py", "train_gldnet.py", "program.py", "windows.py", "gldnet_parameters.py",
+    "parameters.py",
 )  # fmt: skip
 INPUTS, TASK, RESULTS, ERROR = "inputs.npz", "task.json", "results.json", "error.txt"
 
