@@ -161,12 +161,12 @@ def work_alone(archive: str, folder: str, share: float) -> dict[str, Any]:
 
 
 def by_command(archive: str, folder: str, share: float) -> dict[str, Any]:
-    """`make backfill`, without LSOA counts and map, which the others do not make either."""
+    """`make backfill`, without study area, LSOA counts and map: the others make none either."""
     nation = the_nation(Path(folder).parent, share)
     environment = _begin(nation, archive, folder)
     code = (
         "import sys; from crime_assets.automation import backfill as b; "
-        "b.AFTER_READING = b.AFTER_READING[:1]; b.main()"
+        "b.AFTER_READING = b.AFTER_READING[:1]; b.STUDY_AREA = b.STUDY_AREA[:3]; b.main()"
     )
     started = time.perf_counter()
     subprocess.run(

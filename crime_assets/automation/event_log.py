@@ -19,7 +19,7 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool, Pool, StaticPool
 
 
 def configuration() -> str:
@@ -40,11 +40,13 @@ def use_instance(home: Path) -> None:
 class OpenIndexEventLog(SqliteEventLogStorage):
     """Dagster's own event log in SQLite, at the same place, with the index kept open.
 
-    Files of runs are opened and closed as ever: who watches a run is told by that. A machine that
-    loses its power may lose the last events of the index, never its consistency.
+    Files of runs are opened and closed as ever: who watches a run is told by that. Only what is
+    known of the last one stays: how statements are written. A machine that loses its power may lose
+    the last events of the index, never its consistency.
     """
 
     _index: Engine | None = None
+    _last_run: tuple[str, Engine] | None = None
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
@@ -60,26 +62,39 @@ class OpenIndexEventLog(SqliteEventLogStorage):
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
-        if shard != INDEX_SHARD_NAME:
-            with super()._connect(shard) as connection:
-                yield connection
-            return
         with self._db_lock:
-            if self._index is None:
-                engine = create_engine(
-                    self.conn_string_for_shard(shard),
-                    poolclass=StaticPool,
-                    connect_args={
-                        "timeout": SQLITE_BUSY_TIMEOUT_SECONDS,
-                        "check_same_thread": False,  # the lock lets one thread in at a time
-                    },
-                )
-                self._initdb(engine, for_index_shard=True)
-                with engine.connect() as connection:
-                    connection.execute(text("pragma synchronous = normal"))
-                self._index = engine
-            with self._index.begin() as connection:
+            engine = self._open_index() if shard == INDEX_SHARD_NAME else self._engine_of_run(shard)
+            with engine.begin() as connection:
                 yield connection
+
+    def _open_index(self) -> Engine:
+        if self._index is None:
+            engine = self._engine(
+                INDEX_SHARD_NAME,
+                StaticPool,
+                check_same_thread=False,  # the lock lets one thread in at a time
+            )
+            self._initdb(engine, for_index_shard=True)
+            with engine.connect() as connection:
+                connection.execute(text("pragma synchronous = normal"))
+            self._index = engine
+        return self._index
+
+    def _engine_of_run(self, run_id: str) -> Engine:
+        if self._last_run is None or self._last_run[0] != run_id:
+            engine = self._engine(run_id, NullPool)
+            if run_id not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(run_id)
+            self._last_run = (run_id, engine)
+        return self._last_run[1]
+
+    def _engine(self, shard: str, pool: type[Pool], **arguments: Any) -> Engine:
+        return create_engine(
+            self.conn_string_for_shard(shard),
+            poolclass=pool,
+            connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, **arguments},
+        )
 
     def dispose(self) -> None:
         """Close the index too."""
