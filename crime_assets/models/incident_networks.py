@@ -221,6 +221,12 @@ def build_st_resnet(
 # --- The network ----------------------------------------------------------------------------
 
 
+def _head(width: int, name: str) -> layers.Dense:
+    """What a network adds to the level, at first next to nothing: it would have to unlearn it."""
+    small = keras.initializers.VarianceScaling(0.01)
+    return layers.Dense(width, kernel_initializer=small, name=name)
+
+
 class IncidentNetwork(keras.Model):
     """A network on p x p maps of ``channels`` crime types, of which it foretells ``outputs``.
 
@@ -267,8 +273,8 @@ class IncidentNetwork(keras.Model):
         if self.kind in ("tfts", "parb"):
             self.cell_lstms = Lstms([parameters.cell_units] * parameters.cell_layers)
             self.feature_body = build_body(p, parameters.cell_units, parameters)
-        self.probability_head = layers.Dense(n * outputs, name="probability")
-        self.count_head = layers.Dense(n * outputs, name="count")
+        self.probability_head = _head(n * outputs, "probability")
+        self.count_head = _head(n * outputs, "count")
 
     def call(
         self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool | None = None
