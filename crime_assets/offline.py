@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -82,30 +83,53 @@ def main() -> None:
             f"Maps:        {maps}\n"
             f"police.uk:   {double.url} (its double: press the button, or wait "
             f"{given.after:.0f} s, and {releases[-1]} is out)\n"
+            f"Log:         {folder / 'dagster.log'}\n"
         )
-        alarm = threading.Timer(given.after, _publish, (double, releases[-1], console))
-        alarm.daemon = True
-        alarm.start()
+        threading.Thread(
+            target=watch,
+            args=(double, releases[-1], given.after, folder / "maps", maps, console),
+            daemon=True,
+        ).start()
         serve_maps = [sys.executable, "-m", "http.server", str(given.map_port)]
         serve_maps += ["--bind", "127.0.0.1", "--directory", str(folder / "maps")]
         dagster = [str(Path(sys.executable).with_name("dagster")), "dev"]
         dagster += ["-m", "crime_assets.definitions", "--host", "127.0.0.1"]
         dagster += ["--port", str(given.port)]
-        with subprocess.Popen(
-            serve_maps, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as server:
+        with (
+            (folder / "dagster.log").open("w") as log,
+            subprocess.Popen(
+                serve_maps, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ) as server,
+        ):
             try:
-                subprocess.run(dagster, env=os.environ | settings, check=False)
+                ended = subprocess.run(
+                    dagster, env=os.environ | settings, stdout=log, stderr=log, check=False
+                )
+                raise SystemExit(f"Dagster has ended ({ended.returncode}); its log says why.")
             except KeyboardInterrupt:
                 pass
             finally:
                 server.kill()
 
 
-def _publish(double: PoliceUkDouble, release: str, console: Console) -> None:
-    if release in double.withheld:
-        double.publish(release)
-        console.print(f"[bold]{release} is out[/] at {double.url}")
+def watch(
+    double: PoliceUkDouble, release: str, after: float, maps: Path, url: str, console: Console
+) -> None:
+    """Publish a release after so many seconds, unless it is out; say so, and when it is on a map.
+
+    ``maps`` is the folder of the maps, a site by month each, and ``url`` where it is served.
+    """
+    begun = time.monotonic()
+    while release in double.withheld:
+        if time.monotonic() - begun >= after:
+            double.publish(release)
+        time.sleep(0.2)
+    out = time.monotonic()
+    console.print(f"[bold]{release} is out.[/] The sensors ask every {INTERVAL_S} s.")
+    while not (maps / release / "index.html").exists():
+        time.sleep(0.2)
+    seconds = time.monotonic() - out
+    console.print(f"[bold]{release} is on the map[/], {seconds:.0f} s later: {url}/{release}/")
 
 
 if __name__ == "__main__":
