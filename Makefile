@@ -29,6 +29,9 @@ LAKE := $(abspath $(CRIME_DATA_DIR))
 SETTINGS :=
 endif
 
+# a home that has a dagster.yaml, such as that of a deployment, keeps it
+HOME_OF_DAGSTER := $(or $(strip $(DAGSTER_HOME)),$(LAKE)/dagster)
+
 FREE_MAP_PORT = $(BIN)/python -c 'import socket; socket.create_server(("127.0.0.1", $(MAP_PORT)))' 2>/dev/null || \
 	{ echo "Port $(MAP_PORT), meant for the maps, is taken (make dev and make map both serve them): say MAP_PORT=8301"; exit 1; }
 
@@ -73,13 +76,13 @@ map: setup ## Show the maps on http://127.0.0.1:8300
 dev: setup ## Open the Dagster UI on http://127.0.0.1:3000, and the maps on http://127.0.0.1:8300
 	@$(FREE_MAP_PORT)
 	@mkdir -p $(LAKE)/maps
-	@mkdir -p $(LAKE)/dagster && \
-		cat dagster.yaml crime_assets/automation/event_log.yaml >$(LAKE)/dagster/dagster.yaml
+	@mkdir -p $(HOME_OF_DAGSTER) && { test -e $(HOME_OF_DAGSTER)/dagster.yaml || \
+		cat dagster.yaml crime_assets/automation/event_log.yaml >$(HOME_OF_DAGSTER)/dagster.yaml; }
 	@echo "Dagster UI on http://127.0.0.1:$(PORT), maps on http://127.0.0.1:$(MAP_PORT), on the lake $(LAKE)"
 	@$(BIN)/python -m http.server $(MAP_PORT) --bind 127.0.0.1 --directory $(LAKE)/maps \
 		>/dev/null 2>&1 & pid=$$!; trap 'kill $$pid 2>/dev/null' EXIT; trap 'exit 130' INT TERM; \
 		CRIME_MAP_URL="$${CRIME_MAP_URL:-http://127.0.0.1:$(MAP_PORT)}" \
-		$(SETTINGS) DAGSTER_HOME=$(LAKE)/dagster PATH="$(CURDIR)/$(BIN):$$PATH" \
+		$(SETTINGS) DAGSTER_HOME=$(HOME_OF_DAGSTER) PATH="$(CURDIR)/$(BIN):$$PATH" \
 		dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
 dev-offline: setup site ## Watch a release of police.uk arrive, from a double of its website

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -42,11 +43,17 @@ def environment(folder: Path, double: PoliceUkDouble) -> dict[str, str]:
 def prepare(folder: Path, console: Console) -> tuple[Path, list[str]]:
     """Make the sample in ``folder`` and a lake of it as of its release before the newest.
 
-    Returns the folder of archives and the two releases. What is there already stays.
+    Returns the folder of archives and the two releases. What is there already stays, unless the
+    newest is on the map: then there is nothing left to watch.
     """
     website, prepared = folder / "website", folder / "prepared"
+    releases = sorted(path.stem for path in website.glob("*.zip"))
+    if prepared.exists() and (folder / "maps" / releases[-1]).exists():
+        console.print(f"{releases[-1]} has arrived here before: beginning anew.")
+        shutil.rmtree(folder)
+    use_instance(folder / "dagster")
     if prepared.exists():
-        return website, sorted(path.stem for path in website.glob("*.zip"))
+        return website, releases
     with step(console, "Making the sample: an archive as police.uk publishes it, boundaries"):
         sample = write_sample(folder)
         releases = earlier_release(sample.archive, website)
@@ -73,7 +80,6 @@ def main() -> None:
                 parser.error(f"port {port} is taken: say another, such as PORT=3001")
     folder = given.folder.absolute()
     console = Console()
-    use_instance(folder / "dagster")
     website, releases = prepare(folder, console)
     with PoliceUkDouble(website, releases=releases[:1], port=given.double_port) as double:
         maps = f"http://127.0.0.1:{given.map_port}"

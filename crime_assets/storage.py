@@ -30,7 +30,7 @@ Folder = Path | UPath
 
 
 class DiskFull(OSError):
-    """There is no room for what was to be written. With room, the same run goes on."""
+    """There is no room for what was to be written. With room, the same is made again."""
 
 
 class PartitionReplaced(Exception):

@@ -14,8 +14,9 @@ are expected, not for all that exist. So the conditions are put together here fr
 
 Each table is asked for once, by :data:`FOLLOWERS`, in three stages: counts of a month; rankings of
 the windows that hold it; frequency and map of the spans that hold a ranking that changed. Where a
-stage finds that nothing changed, the next does not start. Nothing fires for what was there when
-the sensor was switched on.
+stage finds that nothing changed, the next does not start. What was asked for and did not come (its
+run failed, was cancelled or killed) is asked for again once a day. Nothing fires for what was there
+when the sensor was switched on.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ from crime_assets.settings import Settings
 
 EARLIER_MONTHS = FREQUENCY_MONTHS - 1
 """How far back the longest window of any table looks: the frequency's."""
+
+AGAIN = "0 6 * * *"
+"""When what was asked for and did not come is asked for again, in London's time."""
 
 READ_AND_COUNTED = ("street_crimes", "coverage", "hex_counts", "snap_counts")
 """What must be at rest before months are ranked."""
@@ -293,8 +297,15 @@ def condition(table: str, settings: Settings) -> dg.AutomationCondition[Any]:
     follower = FOLLOWERS[table]
     # reset by the request alone, whose time is known: what was made after it asks again. That the
     # table was made meanwhile, by whomever, is for Older to see
-    new: Any = _any_of(follower.after, NewVersion()).since(dg.AutomationCondition.newly_requested())
-    asked: Any = new.with_label("something is new") & Older(tables=follower.after)
+    new, requested = _any_of(follower.after, NewVersion()), dg.AutomationCondition.newly_requested()
+    # asked for since, and not made: a day later its run has failed, or was cancelled
+    not_made = new.since(dg.AutomationCondition.newly_updated()) & (
+        dg.AutomationCondition.cron_tick_passed(AGAIN, "Europe/London").since(requested)
+    )
+    due = new.since(requested).with_label("something is new") | not_made.with_label(
+        "something is new since it was made, and a day has passed"
+    )
+    asked: Any = due & Older(tables=follower.after)
     if follower.with_:
         also: Any = _any_of(follower.with_, dg.AutomationCondition.will_be_requested())
         asked |= also.with_label("something is being made anew")

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from crime_assets.automation.conditions import FOLLOWERS
 from crime_assets.automation.jobs import index_archive, ingest
@@ -31,13 +32,20 @@ from crime_assets.sources.police_uk import (
     SourceError,
     SourceUnreachable,
 )
-from crime_assets.sources.releases import ChangedFiles, changed_files, ranges_of_forces
-from crime_assets.tables import ARCHIVE_INDEX
+from crime_assets.sources.releases import (
+    ChangedFiles,
+    changed_files,
+    first_month,
+    ranges_of_forces,
+)
+from crime_assets.tables import ARCHIVE_INDEX, STREET_CRIMES
 
 INDEX = dg.AssetKey(ARCHIVE_INDEX.name)
 FOLLOW_INTERVAL_S = 30
 """Seconds between two looks at what was made: Dagster's own default."""
 EVENTS_A_TICK = 20
+
+_UNDER_WAY = dg.RunsFilter(job_name=ingest.name, statuses=list(NOT_FINISHED_STATUSES))
 
 
 def sensors(settings: Settings) -> list[dg.SensorDefinition]:
@@ -156,15 +164,20 @@ def changed_files_sensor(interval_s: int, status: dg.DefaultSensorStatus) -> dg.
         ).records
         releases, again = [str(record.partition_key) for record in fetched], ""
         if not releases and seen and seen["compared"] != today:
+            if context.instance.get_runs(_UNDER_WAY, limit=1):
+                return dg.SkipReason("files are being read; compared again when they are")
             releases = sorted(place["month"] for place in lake.partitions(ARCHIVE_INDEX.name))[-1:]
             again = today
         if not releases:
             return dg.SkipReason("no archive was indexed since")
+        # where the lake began when it was first compared: that a first fill got no further than
+        # its last months does not make it begin there
+        begins = min(seen.get("begins", first_month(lake)), first_month(lake))
         requests: dict[str | None, dg.RunRequest] = {}
         with engine.get_connection() as connection:
             for release in dict.fromkeys(releases):
                 edition = lake.provenance(connection, ARCHIVE_INDEX.name, {"month": release})
-                changed = changed_files(connection, lake, release, settings.forces)
+                changed = changed_files(connection, lake, release, settings.forces, begins)
                 known_by = f"{edition.get('etag')} {again}".rstrip()
                 for request in requests_for(changed, release, known_by):
                     requests[request.run_key] = request
@@ -172,7 +185,7 @@ def changed_files_sensor(interval_s: int, status: dg.DefaultSensorStatus) -> dg.
         last = max([record.storage_id for record in fetched], default=seen.get("event"))
         return dg.SensorResult(
             run_requests=list(requests.values()),
-            cursor=json.dumps({"event": last, "compared": today}),
+            cursor=json.dumps({"event": last, "compared": today, "begins": begins}),
             skip_reason=None if requests else dg.SkipReason("the lake holds what the archive does"),
         )
 
@@ -232,10 +245,22 @@ def release_schedule(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
         description="Looks for a release on the 12th to the 16th of each month, and has a new one "
         "indexed, once: for deployments that do not want to ask police.uk all day.",
     )
-    def look(context: dg.ScheduleEvaluationContext, archive: PoliceUkArchive) -> dg.RunRequest:
-        return _index_of(archive.in_a_hurry().newest(), "is out")
+    def look(
+        context: dg.ScheduleEvaluationContext,
+        engine: DuckDB,
+        lake: dg.ResourceParam[Lake],
+        archive: PoliceUkArchive,
+    ) -> dg.RunRequest | dg.SkipReason:
+        newest = archive.in_a_hurry().newest()
+        if _is_indexed(engine, lake, newest):
+            return dg.SkipReason(f"{newest.release} is still the newest release")
+        return _index_of(newest, "is out")
 
     return look
+
+
+YEAR_TAG = "crime_assets/read_again"
+"""The year of which a run reads files again."""
 
 
 def rereading_schedule(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
@@ -243,25 +268,33 @@ def rereading_schedule(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinitio
 
     @dg.schedule(
         name="yearly_rereading",
-        cron_schedule="0 2 1 3 *",
+        cron_schedule="0 2 1-5 3 *",  # five days: police.uk may be away
         execution_timezone="Europe/London",
         job=ingest,
         default_status=status,
-        description="Reads all months of the newest archive again, once a year in March, whatever "
-        "checksums say.",
+        description="Reads again what the lake has of the newest archive, once a year in March, "
+        "whatever checksums say.",
     )
     def read_again(
         context: dg.ScheduleEvaluationContext,
         archive: PoliceUkArchive,
+        lake: dg.ResourceParam[Lake],
         settings: dg.ResourceParam[Settings],
-    ) -> list[dg.RunRequest]:
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        year = {YEAR_TAG: str(context.scheduled_execution_time.year)}
+        if context.instance.get_runs(dg.RunsFilter(tags=year), limit=1):
+            return dg.SkipReason("this year's was asked for already")
         release = archive.in_a_hurry().newest().release
-        year = context.scheduled_execution_time.year
-        everything = ranges_of_forces(
-            (month, force, "read again")
-            for month in months_back(release, ARCHIVE_MONTHS)
-            for force in settings.forces
+        held = set(months_back(release, ARCHIVE_MONTHS))
+        files = sorted(
+            (place["month"], place["force"], "read again")
+            for place in lake.partitions(STREET_CRIMES.name)
+            if place["month"] in held and place["force"] in settings.forces
         )
-        return list(requests_for(everything, release, f"yearly {year}"))
+        known_by = f"yearly {year[YEAR_TAG]}"
+        return [
+            request._replace(tags={**request.tags, **year})
+            for request in requests_for(ranges_of_forces(files), release, known_by)
+        ]
 
     return read_again

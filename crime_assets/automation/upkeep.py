@@ -7,8 +7,10 @@ made a partition is of use for as long as it is the partition that is there.
 # No `from __future__ import annotations`: Dagster reads the type of a context as it stands.
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
+from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from crime_assets.automation.jobs import take_inventory
 from crime_assets.settings import Settings
@@ -61,12 +63,22 @@ def remove_old_runs(context: dg.OpExecutionContext) -> None:
         if record.dagster_run.run_id in needed:
             kept += 1
         else:
-            context.instance.delete_run(record.dagster_run.run_id)
+            _remove(context.instance, record.dagster_run.run_id)
             removed += 1
     context.log.info(
         f"{removed} runs that finished more than {keep_days} days ago are removed; {kept} stay, "
         "since they made partitions that are still there"
     )
+
+
+def _remove(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Remove a run: what is known of it, what it logged and printed, and the file of that."""
+    instance.delete_run(run_id)
+    instance.compute_log_manager.delete_logs(prefix=[run_id])
+    if isinstance(instance.event_log_storage, SqliteEventLogStorage):  # a file a run, now empty
+        file = Path(instance.event_log_storage.path_for_shard(run_id))
+        for each in (file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
+            each.unlink(missing_ok=True)
 
 
 @dg.job(description="Remove the events of old runs that made nothing that is still there.")

@@ -62,8 +62,10 @@ def inventory(
         try:
             newest = archive.newest()
         except (SourceError, SourceUnreachable) as error:
-            found.append(taking.unknown_release(error))
+            answer = f"it is not known whether there is more: {error}"
+            context.log.warning(f"police.uk does not answer: {error}")
         else:
+            answer = newest.release
             place = {"month": newest.release}
             known = lake.has(ARCHIVE_INDEX.name, place)
             edition = lake.provenance(connection, ARCHIVE_INDEX.name, place) if known else None
@@ -78,6 +80,7 @@ def inventory(
         published = lake.publish(connection, "inventory", INVENTORY.name)
         metadata = table_metadata(connection, "inventory", published) | {
             "newest_release_indexed": indexed or "none",
+            "newest_release_published": answer,
             "states": preview(connection, "quality/previews/states"),
             "preview": preview(connection, "select * from inventory limit 40"),
         }

@@ -24,6 +24,8 @@ from crime_assets.tables import (
     HOTSPOT_FREQUENCY,
     HOTSPOT_SUMMARY,
     HOTSPOTS,
+    LSOA_AREAS,
+    LSOA_COUNTS,
     RECONCILIATION,
     SNAP_COUNTS,
     STREET_CRIMES,
@@ -32,8 +34,8 @@ from crime_assets.tables import (
 STATES = ("failed", "missing", "outdated", "late")
 
 OF_EACH_MONTH = (HEX_COUNTS, SNAP_COUNTS, RECONCILIATION, HOTSPOTS, HOTSPOT_SUMMARY,
-                 HOTSPOT_FREQUENCY)  # fmt: skip
-"""The tables that each month which is covered has."""
+                 HOTSPOT_FREQUENCY, LSOA_COUNTS)  # fmt: skip
+"""The tables that each month which is covered has, the last where the lake has LSOAs."""
 
 
 @dataclass(frozen=True)
@@ -88,17 +90,6 @@ def late_release(newest: Release, edition: Mapping[str, object] | None) -> Itera
         )
 
 
-def unknown_release(error: Exception) -> Finding:
-    """That police.uk did not say what its newest release is."""
-    return Finding(
-        ARCHIVE_INDEX.name,
-        None,
-        None,
-        "late",
-        f"it is not known whether police.uk has published more: {error}",
-    )
-
-
 def files_not_read(
     connection: duckdb.DuckDBPyConnection, lake: Lake, release: str, forces: Sequence[str]
 ) -> Iterator[Finding]:
@@ -129,7 +120,8 @@ def months_not_made(
 
     Of months that are ``named`` it is known already that files are missing.
     """
-    there = {table: lake.partitions(table.name) for table in (COVERAGE, *OF_EACH_MONTH)}
+    expected = [t for t in OF_EACH_MONTH if t is not LSOA_COUNTS or lake.has(LSOA_AREAS.name)]
+    there = {table: lake.partitions(table.name) for table in (COVERAGE, *expected)}
     read: dict[str, dict[str, Mapping[str, object]]] = {}
     files = lake.partitions(STREET_CRIMES.name)
     for file, told in lake.provenances(connection, STREET_CRIMES.name, files):
@@ -162,9 +154,10 @@ def months_not_made(
                 "rank_hotspots",
             )
         version = lake.sha256(COVERAGE.name, place)
-        for table in OF_EACH_MONTH:
+        for table in expected:
             if place not in there[table]:
-                yield Finding(table.name, month, None, "missing", "run rank_hotspots")
+                job = "count_lsoas" if table is LSOA_COUNTS else "rank_hotspots"
+                yield Finding(table.name, month, None, "missing", f"run {job}")
             elif table in (HEX_COUNTS, SNAP_COUNTS):
                 under = lake.provenance(connection, table.name, place).get("coverage")
                 if under != version:

@@ -42,7 +42,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from crime_assets import DataError
-from crime_assets.storage import own_folder
+from crime_assets.storage import NoStorage, own_folder
 
 LOG = logging.getLogger("crime_assets.client")
 """Says of every request that is asked again what failed, which attempt it was, and the wait."""
@@ -428,9 +428,12 @@ class Turns:
     process goes by its own count: a limit that is kept less well is no reason to stop a run.
     """
 
-    def __init__(self, a_second: int, folder: Path) -> None:
+    def __init__(self, a_second: int, folder: Path | None) -> None:
         self._rates = [Rate(a_second, Duration.SECOND)]
         self._count: tuple[Any, Any]  # a bucket, and the lock to take before it
+        if folder is None:
+            self._count_alone("the folder for temporary files belongs to somebody else")
+            return
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             bucket = SQLiteBucket.init_from_file(
@@ -478,12 +481,16 @@ _making_turns = threading.Lock()
 
 def turns() -> Turns:
     """The turns of this user on this machine."""
+    try:
+        folder = own_folder()
+    except (NoStorage, OSError):
+        folder = None
     with _making_turns:
-        return _turns(REQUESTS_A_SECOND, own_folder(), os.getpid())
+        return _turns(REQUESTS_A_SECOND, folder, os.getpid())
 
 
 @cache
-def _turns(a_second: int, folder: Path, _process: int) -> Turns:
+def _turns(a_second: int, folder: Path | None, _process: int) -> Turns:
     """One a process: a connection to SQLite must not be carried into a fork."""
     return Turns(a_second, folder)
 

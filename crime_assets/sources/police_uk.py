@@ -44,7 +44,7 @@ HEADER = (
 ARCHIVE_MONTHS = 36
 """The months that an archive of data.police.uk holds, the last being its own."""
 
-IN_A_HURRY = Patience(attempts=3, first_s=0.5, longest_s=2.0, longest_asked_s=5.0)
+IN_A_HURRY = Patience(attempts=2, first_s=0.5, longest_s=2.0, longest_asked_s=5.0)
 
 EDITIONS = 5
 """How often a release may be issued anew while it is read, before it is left for another day."""
@@ -190,7 +190,7 @@ class PoliceUkArchive(dg.ConfigurableResource):
     def in_a_hurry(self) -> PoliceUkArchive:
         """The same for sensors, which have a minute: it gives a silent website up in half of it."""
         archive = PoliceUkArchive(url=self.url)
-        archive._client = Client(IN_A_HURRY, connect_timeout_s=3.0, read_timeout_s=10.0)
+        archive._client = Client(IN_A_HURRY, connect_timeout_s=3.0, read_timeout_s=5.0)
         return archive
 
     def newest(self) -> Release:

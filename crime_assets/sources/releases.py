@@ -39,17 +39,18 @@ def changed_files(
     lake: Lake,
     release: str,
     forces: Sequence[str],
+    begins: str | None = None,
 ) -> list[ChangedFiles]:
     """What the archive of ``release`` holds otherwise than the lake, of the expected ``forces``.
 
-    Each month's by ranges of forces, in the order of the partitions; the earliest month first.
+    Each month's by ranges of forces, in the order of the partitions; the earliest month first. Of
+    months before ``begins``, by default the first that was read, nothing is missing.
     Raises :class:`crime_assets.lake.MissingPartition` where the release is not in `archive_index`.
     """
     lake.view(connection, ARCHIVE_INDEX.name, [{"month": release}])
     found = connection.execute("select distinct crime_month from archive_index").fetchall()
     held = {month for (month,) in found}
     there = lake.partitions(STREET_CRIMES.name)
-    begins = min((place["month"] for place in there), default="")
     loaded = lake.provenances(
         connection,
         STREET_CRIMES.name,
@@ -58,7 +59,7 @@ def changed_files(
     create(
         connection,
         "sources/changed_files",
-        first_month=begins,
+        first_month=first_month(lake) if begins is None else begins,
         loaded=json.dumps([{**place, **told} for place, told in loaded]),
         forces=list(forces),
         release=release,
@@ -67,6 +68,11 @@ def changed_files(
         "select crime_month, force, why from changed_files order by crime_month"
     ).fetchall()
     return list(ranges_of_forces(rows))
+
+
+def first_month(lake: Lake) -> str:
+    """The first month that was read; nothing where none was, which is before them all."""
+    return min((place["month"] for place in lake.partitions(STREET_CRIMES.name)), default="")
 
 
 def ranges_of_forces(rows: Iterable[tuple[str, str, str]]) -> Iterator[ChangedFiles]:

@@ -7,6 +7,7 @@ something changed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import dagster as dg
@@ -80,10 +81,13 @@ class Watched:
     def ended(self, run: dg.DagsterRun) -> None:
         self.instance.report_run_canceled(run)
 
-    def tick(self) -> dict[str, list[str]]:
-        """What the sensor asks for now: partitions by table."""
+    def tick(self, days: int = 0) -> dict[str, list[str]]:
+        """What the sensor asks for now, or some days from now: partitions by table."""
         result = dg.evaluate_automation_conditions(
-            defs=definitions(), instance=self.instance, cursor=self._cursor
+            defs=definitions(),
+            instance=self.instance,
+            cursor=self._cursor,
+            evaluation_time=datetime.now(UTC) + timedelta(days=days),
         )
         self._cursor = result.cursor
         asked = {
@@ -144,6 +148,46 @@ def test_what_was_half_done_before_the_deployment_is_left_alone(lake: Watched) -
     lake.made("hex_counts", MONTHS[1])
     assert lake.tick() == {}
     assert lake.tick() == {}
+
+
+# --- what did not come ------------------------------------------------------------------------
+
+
+def test_what_did_not_come_is_asked_for_again_once_a_day_until_it_is_there(
+    watched: Watched,
+) -> None:
+    for force in FORCES:
+        watched.read(force, NEXT)
+    counts = of(COUNTS, NEXT)
+    assert watched.tick() == counts  # its run fails
+    assert watched.tick() == {}
+    assert watched.tick(days=1) == counts  # it is cancelled
+    assert watched.tick(days=1) == {}
+    for table in COUNTS:
+        watched.made(table, NEXT)
+    rankings = watched.tick(days=1)
+    assert set(rankings) == {*RANKINGS}
+    watched.made("hotspots", NEXT)
+    watched.made("hotspot_summary", NEXT)
+    later = watched.tick(days=2)  # the spans follow, as does a ranking that was not made
+    assert set(later) == {*SPANS}
+    for table in SPANS:
+        watched.made(table, *later[table])
+    assert watched.tick(days=3) == {}
+    assert watched.tick(days=4) == {}
+
+
+def test_a_ranking_that_failed_is_asked_for_again(watched: Watched) -> None:
+    watched.made("hex_counts", MONTHS[-1], version="2")
+    asked = watched.tick()
+    assert asked["hotspots"] == [MONTHS[-1]]
+    run = watched.begun("rank_hotspots", MONTHS[-1], MONTHS[-1])
+    assert watched.tick() == {}
+    watched.instance.report_run_failed(run)
+    assert watched.tick() == {}
+    assert watched.tick(days=1)["hotspots"] == [MONTHS[-1]]
+    watched.made("hotspots", MONTHS[-1])
+    assert "hotspots" not in watched.tick(days=2)
 
 
 # --- counts ----------------------------------------------------------------------------------

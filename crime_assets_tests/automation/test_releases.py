@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -285,11 +286,24 @@ def test_what_a_release_changes_is_read_and_nothing_else(
     assert requests[1].tags["crime_assets/why"] == "2025-02: 2 not read yet"
     assert len({request.run_key for request in requests}) == 4
     assert cursor is not None
-    assert set(json.loads(cursor)) == {"event", "compared"}
+    assert set(json.loads(cursor)) == {"event", "compared", "begins"}
     assert tick("changed_files", settings, instance, cursor)[0] == []
 
-    # what could not be read is asked for again on another day, under another key
+    # what could not be read is asked for again on another day, under another key; not while files
+    # are on their way, and also where the latest months alone were read
+    assert json.loads(cursor)["begins"] == ""
     yesterday = json.dumps(json.loads(cursor) | {"compared": "2025-03-31"})
+    run = instance.create_run_for_job(
+        build_definitions(settings).resolve_job_def("ingest"), status=dg.DagsterRunStatus.STARTED
+    )
+    assert tick("changed_files", settings, instance, yesterday)[0] == []
+    instance.report_run_canceled(run)
+    assert ingest(settings, "essex|2025-02", "lancashire|2025-02").success
+    assert ranges(tick("changed_files", settings, instance, yesterday)[0]) == [
+        ("essex|2025-01", "essex|2025-01"),
+        ("kent|2025-01", "lancashire|2025-01"),
+    ]
+    shutil.rmtree(settings.data_dir / "lake" / "street_crimes")
     once_more, today, _ = tick("changed_files", settings, instance, yesterday)
     assert ranges(once_more) == ranges(requests)
     assert not {r.run_key for r in once_more} & {r.run_key for r in requests}
@@ -339,6 +353,8 @@ def look(name: str, settings: Settings, instance: dg.DagsterInstance) -> list[dg
         resources={
             "settings": settings,
             "archive": PoliceUkArchive(url=settings.archive_url),
+            "lake": Lake(settings.data_dir / "lake"),
+            "engine": DuckDB(threads=2),
         },
     ) as context:
         return list(definitions.resolve_schedule_def(name).evaluate_tick(context).run_requests)
@@ -354,20 +370,32 @@ def test_the_monthly_schedule_asks_for_the_index_that_the_sensor_asks_for(
     assert by_schedule.run_key == by_sensor.run_key
     assert by_schedule.partition_key == "2025-01"
     assert all(line.startswith("HEAD ") for line in asked(double))
+    index(settings, instance, "2025-01")
+    assert look("monthly_release", settings, instance) == []
 
 
-def test_the_yearly_rereading_asks_for_each_month_of_the_newest_archive_and_expected_forces(
-    archive: Path, tmp_path: Path, instance: dg.DagsterInstance
+def test_the_yearly_rereading_asks_once_for_what_the_lake_has_of_the_newest_archive(
+    archive: Path, tmp_path: Path
 ) -> None:
-    requests = look("yearly_rereading", deployment(tmp_path / "data", str(archive)), instance)
-    assert len(requests) == 2 * 36  # Essex, and from Kent to Lancashire
-    assert ranges(requests)[:2] == [
+    settings = deployment(tmp_path / "data", str(archive))
+    (tmp_path / "home").mkdir()
+    instance = dg.DagsterInstance.local_temp(str(tmp_path / "home"))  # a schedule opens its own
+    assert look("yearly_rereading", settings, instance) == []
+    assert ingest(settings, "essex|2025-01", "lancashire|2025-02").success
+    shutil.rmtree(settings.data_dir / "lake" / "street_crimes" / "month=2025-01" / "force=kent")
+    requests = look("yearly_rereading", settings, instance)
+    assert ranges(requests) == [
         ("essex|2025-02", "essex|2025-02"),
         ("kent|2025-02", "lancashire|2025-02"),
+        ("essex|2025-01", "essex|2025-01"),
+        ("lancashire|2025-01", "lancashire|2025-01"),
     ]
-    assert ranges(requests)[-1] == ("kent|2022-03", "lancashire|2022-03")
     assert len({request.run_key for request in requests}) == len(requests)
     assert all("2025-02 yearly 2025 " in str(request.run_key) for request in requests)
+    instance.create_run_for_job(
+        build_definitions(settings).resolve_job_def("ingest"), tags=requests[0].tags
+    )
+    assert look("yearly_rereading", settings, instance) == []
 
 
 RUNNING: Mapping[str, set[str]] = {

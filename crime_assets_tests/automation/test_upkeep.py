@@ -3,6 +3,7 @@
 # No `from __future__ import annotations`: Dagster reads the type of a context as it stands.
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -105,6 +106,20 @@ def test_runs_of_the_last_months_stay_whatever_they_made(instance: dg.DagsterIns
     cleaning, told = clean(instance, keep_days=1)
     assert runs(instance) == {*made, cleaning}
     assert told[0].startswith("0 runs that finished more than 1 days ago are removed; 0 stay")
+
+
+def test_of_a_run_that_goes_no_file_stays(tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        old, latest = make(instance, "2025-01"), make(instance, "2025-01")
+
+        def files(run: str) -> set[Path]:
+            return {p for p in tmp_path.rglob("*") if p.is_file() and run in str(p)}
+
+        assert {p.suffix for p in files(old)} >= {".db", ".out", ".err"}
+        kept = files(latest)
+        clean(instance, keep_days=0)
+        assert not files(old)
+        assert files(latest) == kept
 
 
 def test_a_run_that_is_on_its_way_stays(instance: dg.DagsterInstance) -> None:

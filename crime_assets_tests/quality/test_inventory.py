@@ -131,6 +131,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ):
             made = run_assets(settings, assets, first, RELEASE, job=job, instance=instance)
             assert made.success
+        deployment.publish_empty("lsoa_areas", {})
         for month in MONTHS:
             for table in OF_EACH_MONTH:
                 if table not in (HEX_COUNTS, SNAP_COUNTS):
@@ -162,6 +163,22 @@ def test_a_complete_lake_has_no_row_and_its_checks_pass(deployment: Deployment) 
 
 def test_nothing_is_late_by_the_clock(deployment: Deployment) -> None:
     # the newest release is of 2025-02, however long ago that is
+    assert deployment.findings() == []
+
+
+def test_nothing_is_late_because_police_uk_does_not_answer(deployment: Deployment) -> None:
+    shutil.rmtree(deployment.folder / "archive")
+    rows, checks = deployment.take()
+    assert rows == []
+    assert checks["follows_police_uk"].passed
+
+
+def test_lsoa_counts_are_missed_only_where_there_are_lsoas(deployment: Deployment) -> None:
+    lake = deployment.lake.root
+    shutil.rmtree(lake / "lsoa_counts")
+    assert deployment.findings() == [("lsoa_counts", m, None, "missing") for m in MONTHS]
+    assert {f.reason for f in deployment.found()} == {"run count_lsoas"}
+    shutil.rmtree(lake / "lsoa_areas")
     assert deployment.findings() == []
 
 

@@ -696,6 +696,13 @@ def test_where_turns_cannot_be_shared_a_process_counts_its_own(
     assert "file is not a database" in told[0]
 
 
+def test_where_the_folder_for_turns_is_another_s_a_process_counts_its_own(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    Turns(1_000, None).wait()
+    assert "counted in this process only" in caplog.text
+
+
 def test_turns_that_stand_in_the_future_hold_nobody_up_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
