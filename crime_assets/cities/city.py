@@ -16,6 +16,7 @@ files that it describes. One of a name that stands in both is taken from that fo
       longitude: [Longitude]
       latitude: [Latitude]
     time_formats: ["%Y/%m/%d %H:%M:%S+00"]
+    utc: {zone: America/New_York, endings: ["+00"]}  # where such times are not local ones
     categories:
       ROBBERY - STREET: Robbery
       SHOOTING: {study: Assault, corrected: Assault, note: some of them die}
@@ -26,6 +27,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
+import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,7 +104,8 @@ class City:
     """A city of the register, or one of a user.
 
     ``columns`` gives for a meaning (:data:`MEANINGS`) the names that columns of several vintages
-    have, ``time_formats`` are those of ``strptime``, tried in order. ``categories`` are by their
+    have, ``time_formats`` are those of ``strptime``, tried in order. Times are local, but for those
+    that end in one of ``utc_endings``: they are told in ``zone``. ``categories`` are by their
     spelling in small letters; those of table A1 and those of later vintages.
     ``study_first_day`` is the first of the four years that come nearest to the study's, where that
     is known.
@@ -117,6 +120,8 @@ class City:
     time_formats: tuple[str, ...]
     categories: Mapping[str, Category]
     study_first_day: datetime.date | None = None
+    zone: str = "UTC"
+    utc_endings: tuple[str, ...] = ()
     text: str = field(default="", repr=False)
 
 
@@ -147,7 +152,7 @@ def read_city(path: Path) -> City:
 
 
 _KEYS = {"title", "source", "licence", "box", "columns", "time_formats", "categories"}
-_OPTIONAL_KEYS = {"later_categories", "study"}
+_OPTIONAL_KEYS = {"later_categories", "study", "utc"}
 
 
 def _city(slug: str, text: str) -> City:
@@ -178,8 +183,22 @@ def _city(slug: str, text: str) -> City:
         tuple(formats),
         categories,
         _first_day(content.get("study")),
+        *_utc(content.get("utc")),
         text,
     )
+
+
+def _utc(found: Any) -> tuple[str, tuple[str, ...]]:
+    """The zone of the city, and how times end that are of UTC."""
+    if found is None:
+        return "UTC", ()
+    _check_keys(_table(found, "utc"), {"zone", "endings"}, set(), "utc")
+    if found["zone"] not in zoneinfo.available_timezones():
+        raise CityError(f"utc: zone {found['zone']!r} is none, such as America/New_York")
+    endings = found["endings"]
+    if not (isinstance(endings, list) and all(isinstance(e, str) and e for e in endings)):
+        raise CityError('utc: endings must be a list of what such times end in, such as "+00"')
+    return found["zone"], tuple(endings)
 
 
 def _table(value: Any, what: str) -> dict[Any, Any]:

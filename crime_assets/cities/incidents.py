@@ -124,6 +124,8 @@ def read_incidents(
                 columns={f"column_{i}": "varchar" for i in range(len(header) + 1)},
                 places={m: header.index(found[m]) + 1 if m in found else 0 for m in MEANINGS},
                 time_formats=list(city.time_formats),
+                zone=city.zone,
+                utc_endings=list(city.utc_endings),
                 box=asdict(city.box),
                 lines_before=published,
             )

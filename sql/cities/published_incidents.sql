@@ -1,8 +1,8 @@
 -- published_incidents: from one CSV file of a city. One row is a line of data, its time and place
 -- as they could be read, or the reason why it is no incident of the city.
 -- $columns names the columns by position (and one beyond the last: a line with too many fields has
--- something there), $places says at which position each meaning stands (0: nowhere). $box as in
--- crime_assets/cities/city.py.
+-- something there), $places says at which position each meaning stands (0: nowhere). $box, and
+-- $utc_endings of times that are of UTC and not of $zone, as in crime_assets/cities/city.py.
 with line as materialized (
     select
         row_number() over () + $lines_before as row,
@@ -39,8 +39,26 @@ field as (
 reported as (
     select
         *,
-        try_strptime(reported, $time_formats) as reported_at
+        try_strptime(reported, $time_formats) as reported_at,
+        try_strptime(occurred, $time_formats) as occurred_at
     from field
+),
+
+localised as (
+    select
+        * replace (
+            if(
+                len(list_filter($utc_endings, lambda ending: ends_with(reported, ending))) > 0,
+                (reported_at at time zone 'UTC') at time zone $zone,
+                reported_at
+            ) as reported_at,
+            if(
+                len(list_filter($utc_endings, lambda ending: ends_with(occurred, ending))) > 0,
+                (occurred_at at time zone 'UTC') at time zone $zone,
+                occurred_at
+            ) as occurred_at
+        )
+    from reported
 ),
 
 typed as (
@@ -53,13 +71,13 @@ typed as (
         longitude is not null and latitude is not null as has_place,
         coalesce(
             reported_at,
-            try_strptime(occurred, $time_formats),
+            occurred_at,
             try_strptime(date || ' ' || time_of_day, $time_formats),
             try_strptime(date, $time_formats)
         ) as time,
         try_cast(longitude as double) as longitude,
         try_cast(latitude as double) as latitude
-    from reported
+    from localised
 ),
 
 judged as (
