@@ -22,8 +22,9 @@ import pandas as pd
 from crime_assets.grids import study
 from crime_assets.grids.judging import METRICS
 from crime_assets.grids.methods import METHODS, NAIVE
-from crime_assets.grids.published import PUBLISHED
+from crime_assets.grids.published import COSTS, PUBLISHED
 from crime_assets.grids.report import verdict
+from crime_assets.models.incident_parameters import PUBLISHED_PARAMETERS
 
 DOCS = Path(__file__).parent
 PAGE = DOCS / "explanation" / "grids.md"
@@ -43,8 +44,11 @@ COMPARED = ("f1", "auroc", "pai", "pai_by_count")
 """The metrics whose differences to persistence stand in the tables."""
 
 RULES = {"persistence": "persistence", "rolling_mean": "the rolling mean"}
-PRINTED = ("f1", "auroc", "pai")
-"""The published metrics that stand beside ours: its AUCPR is 0.96 to 1.00 for every method."""
+PRINTED = ("f1", "aucpr", "auroc", "pai")
+"""The published metrics that stand beside ours."""
+
+PARAMETERS = "parameters-of-grid-networks.csv"
+"""Of the pictures' folder: how many parameters our networks have, beside the published."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -63,7 +67,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if study.main([str(path), "--out", str(work)]):
                 raise SystemExit(1)
             keep(name, work / name)
+        count_parameters().to_csv(DOCS / "pictures" / PARAMETERS, index=False)
     write_page()
+
+
+def count_parameters() -> pd.DataFrame:
+    """The parameters of the networks of the study's table 1, published and ours."""
+    from crime_assets.models.incident_networks import our_parameters
+
+    ours = our_parameters()
+    return pd.DataFrame(
+        [
+            {"network": name, "published": count, "ours": ours[name]}
+            for name, (count, _) in PUBLISHED_PARAMETERS.items()
+        ]
+    )
 
 
 def keep(name: str, folder: Path) -> None:
@@ -91,13 +109,23 @@ def keep(name: str, folder: Path) -> None:
 
 def write_page() -> None:
     """What follows the mark, from what :func:`keep` has kept."""
-    text = PAGE.read_text(encoding="utf-8").split(MARK)[0] + MARK + "\n"
+    text = PAGE.read_text(encoding="utf-8").split(MARK)[0] + MARK + "\n\n"
+    text += parameters_table(pd.read_csv(DOCS / "pictures" / PARAMETERS)) + "\n"
     for name, place in PLACES.items():
         path = DOCS / "pictures" / f"grid-{name}.csv"
         if path.exists():
             about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
             text += "\n" + "\n\n".join(section(name, place, pd.read_csv(path), about)) + "\n"
     PAGE.write_text(text, encoding="utf-8")
+
+
+def parameters_table(counts: pd.DataFrame) -> str:
+    """The parameters of the networks, published and ours."""
+    head = ["Trainable parameters (Philadelphia, 40 x 40)", "published", "ours"]
+    lines = [head, ["---", "---:", "---:"]]
+    for row in counts.itertuples(index=False):
+        lines.append([row.network, f"{row.published:,}", f"{row.ours:,}"])
+    return as_table(lines)
 
 
 def section(name: str, place: str, rows: pd.DataFrame, about: Mapping[str, Any]) -> Iterator[str]:
@@ -156,7 +184,7 @@ def verdicts(rows: pd.DataFrame) -> str:
 def whole_table(rows: pd.DataFrame, p: int) -> str:
     """All metrics, differences to persistence, seconds, and what was printed of Philadelphia."""
     head = ["", *METRICS.values(), *(f"{METRICS[m]} − persistence" for m in COMPARED), "seconds",
-            "parameters",
+            "parameters", "printed, Philadelphia, 40 x 40: seconds",
             *(f"printed, Philadelphia: {METRICS[m]}" for m in PRINTED)]  # fmt: skip
     lines = [head, ["---", *["---:"] * (len(head) - 1)]]
     for method in ordered(rows):
@@ -172,6 +200,7 @@ def whole_table(rows: pd.DataFrame, p: int) -> str:
                 *(difference(apart.get(metric)) for metric in COMPARED),
                 f"{row['seconds']:,.1f}",
                 "" if pd.isna(row["parameters"]) else f"{int(row['parameters']):,}",
+                f"{COSTS[method].seconds:,}" if method in COSTS else "",
                 *("" if value is None else f"{value:.2f}" for value in printed),
             ]
         )
@@ -214,8 +243,12 @@ def named(method: str) -> str:
 
 
 def interval(row: Any) -> str:
-    """A mean and its interval."""
-    return "" if row is None else f"{row.value:.3f} ({row.low:.3f} to {row.high:.3f})"
+    """A mean and its interval, if it has one."""
+    if row is None:
+        return ""
+    if pd.isna(row.low):
+        return f"{row.value:.3f} (few months)"
+    return f"{row.value:.3f} ({row.low:.3f} to {row.high:.3f})"
 
 
 def difference(row: Any) -> str:

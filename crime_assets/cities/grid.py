@@ -9,7 +9,6 @@ of a city by day, crimes of police.uk by month.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
@@ -17,9 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from crime_assets.cities.city import Box
 from crime_assets.lake import create, sql
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 GRID_SIZES = (16, 24, 32, 40)
 """Cells along a side, as the study has them."""
@@ -66,17 +62,6 @@ class Grid:
             ],
             axis=-1,
         )
-
-    def neighbours(self, corners: bool = True) -> csr_array:
-        """1 where two cells share an edge or (``corners``) a corner: (p x p, p x p), symmetric."""
-        from scipy.sparse import csr_array, diags_array, kron
-
-        side = diags_array([1.0, 1.0], offsets=[-1, 1], shape=(self.p, self.p))
-        same = diags_array([1.0], offsets=[0], shape=(self.p, self.p))
-        touching = kron(same, side) + kron(side, same)
-        if corners:
-            touching = touching + kron(side, side)
-        return csr_array(touching)
 
 
 def _position(degrees: ArrayLike, first: float, last: float, p: int) -> NDArray[np.int64]:

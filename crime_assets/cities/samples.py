@@ -153,15 +153,16 @@ class Samples:
     """The samples of a period. Origins are indices of days of ``maps``.
 
     Raises :class:`~crime_assets.DataError` where the maps do not reach over the period; up to a
-    week may be missing at either end (a file begins with the first day that it holds).
+    week may be missing at its beginning (a file begins with the first day that it holds), and at
+    its end what no origin foretells.
     """
 
     maps: IncidentMaps
     period: Period
 
     def __post_init__(self) -> None:
-        first, end = (self.maps.position(d) for d in (self.period.first_day, self.period.end_day))
-        if first < -7 or end > len(self.maps.days) + 7:
+        first, last = map(self.maps.position, (self.period.first_day, self.period.test_months[-1]))
+        if first < -7 or last + DAYS > len(self.maps.days):
             raise DataError(
                 f"the period from {self.period.first_day} to {self.period.end_day} is not in the "
                 f"data, which reaches from {self.maps.days[0]} to {self.maps.days[-1]}"

@@ -767,6 +767,10 @@ def judge_probabilities(judgement: Judgement, coverage: float = 0.05) -> list[Fi
     return [figure for figure in figures if math.isfinite(figure.value)]
 
 
+LEAST_FOR_AN_INTERVAL = 6
+"""Predictions with a figure, without which its mean has no interval."""
+
+
 def mean_of(
     predictions: Sequence[Sequence[Figure]],
     against: Sequence[Sequence[Figure]] | None = None,
@@ -777,7 +781,8 @@ def mean_of(
     """The mean of each figure over several predictions, such as those of twelve months.
 
     The interval is the middle 95 % of the means of ``resamplings`` draws of the predictions, with
-    replacement (Efron 1979, Annals of Statistics 7:1); none for a figure of one prediction. As many
+    replacement (Efron 1979, Annals of Statistics 7:1); none for a figure of fewer than
+    :data:`LEAST_FOR_AN_INTERVAL` predictions, whose draws are too much alike. As many
     predictions and the same ``seed`` are drawn alike, so methods are compared on the same months;
     ``against`` another's predictions of the same months, in the same order, it is the mean
     difference. A prediction without a figure is left out of that figure's mean. Raises
@@ -800,7 +805,11 @@ def mean_of(
     means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
     lows, highs = _quantiles(means.T)
     return [
-        Figure(*key, float(column[here].mean()), *(bounds if here.sum() > 1 else (None, None)))
+        Figure(
+            *key,
+            float(column[here].mean()),
+            *(bounds if here.sum() >= LEAST_FOR_AN_INTERVAL else (None, None)),
+        )
         for key, column, here, *bounds in zip(keys, values.T, there.T, lows, highs, strict=True)
         if here.any()
     ]

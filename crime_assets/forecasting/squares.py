@@ -1,8 +1,9 @@
 """Grid squares as units of forecasts, and the naive rules that any network must beat on them.
 
-A step is an observed day: days that the data do not hold are left out, so every mean of a
-forecaster is one a day observed, and its "30 days" are the last 30 that were. Where each day was
-observed that is the calendar.
+Networks and classifiers see the 30 days before an origin, and so does persistence: of days that the
+data do not hold it knows nothing, and takes the mean of the others. To forecasters a step is an
+observed day: their means are a day observed, and 360 days are the last 360 that were. Where each
+day was observed it is all one.
 """
 
 from __future__ import annotations
@@ -15,20 +16,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from crime_assets.forecasting.backtest import can_forecast
 from crime_assets.forecasting.counts import DAY, Counts, Units
-from crime_assets.forecasting.forecaster import Forecaster
+from crime_assets.forecasting.forecaster import Forecaster, NoForecast
 from crime_assets.forecasting.forecasters import FORECASTERS
 from crime_assets.lsoa.neighbours import link
 
 if TYPE_CHECKING:
     from scipy.sparse import sparray
 
+WINDOW_DAYS: dict[str, int] = {"persistence": 30, "rolling_mean": 360}
+"""What the grid study lacked, by name: means of the observed ones of so many days."""
+
 GRID_RULES: dict[str, Forecaster] = {
-    "persistence": FORECASTERS["last_month"],
-    "rolling_mean": FORECASTERS["rolling_mean_12"],
     "exponential_mean": FORECASTERS["exponential_mean"],
     "kernel_density": FORECASTERS["kernel_density"],
 }
-"""What the grid study lacked, by name: a month here is 30 steps, so the rolling mean has 360."""
+"""Forecasters that it lacked as well: a month is 30 steps to them."""
 
 Contiguity = Literal["rook", "queen"]
 
@@ -94,6 +96,20 @@ def naive_probability(
     return -np.expm1(-np.asarray(counts_past) / days * np.asarray(days_observed_next))
 
 
+def window_expectation(
+    crimes: sparray, observed: NDArray[np.bool_], origin: int, days: int, days_observed_next: int
+) -> NDArray[np.float64]:
+    """The crimes (n,) to expect in the next days at the mean of the ``days`` before ``origin``.
+
+    ``crimes`` (all days, n) are of all days, ``observed`` says which the data hold. Raises
+    ``NoForecast`` where fewer days come before the origin, or none of them was observed.
+    """
+    window = slice(origin - days, origin)
+    if origin < days or not (seen := int(observed[window].sum())):
+        raise NoForecast(f"needs {days} days of history, some of them observed; there are {origin}")
+    return np.asarray(crimes[window].sum(axis=0)).ravel() / seen * days_observed_next
+
+
 def rule_expectation(
     rule: Forecaster, history: Counts, crime_type: str, days_observed_next: int
 ) -> NDArray[np.float64]:
@@ -105,10 +121,3 @@ def rule_expectation(
     can_forecast(rule, history)
     scores = rule.forecast(history, crime_type, (max(1, days_observed_next),))
     return np.atleast_2d(scores)[0] * days_observed_next
-
-
-def rule_probability(
-    rule: Forecaster, history: Counts, crime_type: str, days_observed_next: int
-) -> NDArray[np.float64]:
-    """The chance (n,) of a crime in the next days by a rule: of :func:`rule_expectation`."""
-    return naive_probability(rule_expectation(rule, history, crime_type, days_observed_next), 1, 1)

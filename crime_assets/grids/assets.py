@@ -346,6 +346,10 @@ def _evaluations(method: Method) -> dg.AssetsDefinition:
                     figures, {name: of[crime_type][1] for name, of in naive.items()}, origins
                 )
             ]
+            if not rows:
+                raise DataError(
+                    f"no crime of {', '.join(own)} in the year of the test: nothing to judge"
+                )
             frame = pd.DataFrame(rows).astype({"coverage": float, "low": float, "high": float})
             frame["origin"] = pd.to_datetime(frame["origin"])
             frame["against"] = frame["against"].astype("string")

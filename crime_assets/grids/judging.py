@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crime_assets.forecasting.metrics import Figure, Judgement, judge_probabilities, mean_of
+from crime_assets.forecasting.metrics import (
+    Figure,
+    Judgement,
+    NotAScore,
+    judge_probabilities,
+    mean_of,
+)
 
 COVERAGE = 0.05
 """The share of the area of PAI and PEI*: that of the study."""
@@ -30,10 +36,13 @@ def in_order(probability: ArrayLike, expected: ArrayLike | None) -> NDArray[np.f
 
     A chance of more than 1 - 1e-16 is 1, and a busy cell has that every month: by probability
     alone all of them would be level. A score is one half or more where the probability is. Of the
-    shape of ``probability``.
+    shape of ``probability``. Raises :class:`~crime_assets.forecasting.metrics.NotAScore` where
+    something is not finite.
     """
     told = np.asarray(probability, dtype=float)
     counted = np.zeros(told.shape) if expected is None else np.asarray(expected, dtype=float)
+    if not (np.isfinite(told).all() and np.isfinite(counted).all()):
+        raise NotAScore("a probability or an expected number of crimes is not finite")
     pairs, place = np.unique(
         np.stack([told.ravel(), counted.ravel()], axis=1), axis=0, return_inverse=True
     )

@@ -77,11 +77,15 @@ def verdict(low: float, high: float) -> str:
     return "better" if low > 0 else "worse" if high < 0 else "no difference"
 
 
+def _between(row: Any, digits: str) -> str:
+    """The ends of an interval, or that there are too few months for one."""
+    if row["low"] != row["low"]:
+        return "few months"
+    return f"{row['low']:{digits}} to {row['high']:{digits}}"
+
+
 def _apart(row: Any) -> str:
-    interval = ""
-    if row["low"] == row["low"]:
-        interval = f" ({row['low']:+.3f} to {row['high']:+.3f})"
-    return f"{row['value']:+.3f}{interval}"
+    return f"{row['value']:+.3f} ({_between(row, '+.3f')})"
 
 
 # --- The page -------------------------------------------------------------------------------
@@ -210,9 +214,7 @@ def _means_table(
                 row.append("")
                 continue
             found = values.loc[(name, metric)]
-            row.append(
-                f"{found['value']:.3f} <small>{found['low']:.3f} to {found['high']:.3f}</small>"
-            )
+            row.append(f"{found['value']:.3f} <small>{_between(found, '.3f')}</small>")
         row.append(f"{costs.loc[name, 'seconds']:.1f}")
         count = costs.loc[name, "parameters"]
         row.append("" if pd.isna(count) else f"{int(count):,}")
@@ -253,7 +255,7 @@ def _differences_table(
                 )
                 row.append(
                     f'<span class="v {real}">{apart["value"]:+.3f}</span> '
-                    f"<small>{apart['low']:+.3f} to {apart['high']:+.3f}</small>"
+                    f"<small>{_between(apart, '+.3f')}</small>"
                 )
         rows.append(row)
     head = ["method"] + [

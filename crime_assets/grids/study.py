@@ -117,6 +117,12 @@ class Experiment:
         _check(network, {"stride", "parameters", "variants"}, set(), "network: ")
         if isinstance(day := content.get("first_day"), date):
             content["first_day"] = day.isoformat()
+        for name in ("title", "city", "first_day", "reduction"):
+            if not isinstance(content.get(name, ""), str):
+                raise ExperimentError(f"{name} is {content[name]!r}; it must be text")
+        variants = _mapping(network.get("variants") or {}, "variants")
+        for name, changes in variants.items():
+            _mapping(changes, f"variant {name}")
         for name, known_values in (
             ("cells", GRID_SIZES), ("crime_types", CHANNELS), ("methods", tuple(METHODS)),
         ):  # fmt: skip
@@ -142,8 +148,8 @@ class Experiment:
                 raise ExperimentError(
                     f"{name} is {value!r}; it must be a whole number from {least}"
                 )
-        learning = Learning(stride, network.get("parameters") or {}, seed)
-        found = cls(**content, learning=learning, variants=network.get("variants") or {})
+        learning = Learning(stride, _mapping(network.get("parameters") or {}, "parameters"), seed)
+        found = cls(**content, learning=learning, variants=variants)
         for method in found.compared:
             if method.kind == "network":
                 parameters_of(method, learning)
@@ -166,13 +172,23 @@ class Experiment:
                 f"{', '.join(m.name for m in METHODS.values() if m.kind == 'network')}, and its "
                 "own name must be another"
             )
+        if not isinstance(multi_label := changes.pop("multi_label", False), bool):
+            raise ExperimentError(
+                f"variant {name}: multi_label is {multi_label!r}, not true, false"
+            )
         return replace(
             of,
             name=name,
             title=str(changes.pop("title", name)),
-            multi_label=bool(changes.pop("multi_label", False)),
+            multi_label=multi_label,
             parameters={**of.parameters, **changes},
         )
+
+
+def _mapping(found: Any, what: str) -> Mapping[str, Any]:
+    if not isinstance(found, dict):
+        raise ExperimentError(f"{what} is {found!r}; it must be settings by name")
+    return found
 
 
 def _check(found: Mapping[str, Any], known: set[str], needed: set[str], where: str) -> None:
@@ -236,6 +252,9 @@ def run(
                 ):
                     advance(p, method, crime_type)
                     truth = crimes[..., of_grid.maps.crime_types.index(crime_type)]
+                    if not truth.any():
+                        failed[f"{crime_type}, {p} x {p}"] = "no crime in the year of the test"
+                        continue
                     figures = judge(found.probability, found.expected, truth)
                     if method.name in NAIVE:
                         naive.setdefault(crime_type, {})[method.name] = figures
@@ -273,6 +292,10 @@ def run(
             name: version(name) for name in ("numpy", "scipy", "scikit-learn", "tensorflow")
         },
     }
+    if not rows:
+        raise DataError(
+            f"nothing can be judged: {'; '.join(f'{k}: {v}' for k, v in failed.items())}"
+        )
     evaluations = pd.DataFrame(rows).astype({"coverage": float, "low": float, "high": float})
     return Results(
         evaluations,

@@ -31,7 +31,7 @@ class IncidentParameters(TrainingParameters):
 
     ``channels``: "all" crime types are seen, or the one that is foretold, "target". ``batch_size``
     windows are trained at a time, in blocks of ``block`` consecutive ones, whose days are shared.
-    TFTS and ParB, which run an LSTM on each cell, take some 3 GiB with 8 windows at p = 40.
+    TFTS and ParB, which run an LSTM on each cell, take 3 to 4 GiB with 16 and 8 windows at p = 40.
     The ``learning_rate`` is Adam's. Training ends after ``epochs``, or where the loss in validation
     has not fallen for ``patience`` of them.
     """
@@ -100,6 +100,6 @@ PUBLISHED_PARAMETERS: dict[str, tuple[int, IncidentParameters]] = {
 
 Only ST-ResNet's follows from what is written, as its source builds it: one channel, one map out.
 The others depend on choices that the study does not state (first filters, number of blocks, how
-scales are joined, what the heads read, cells that are foretold: its table 3 has 752): none of some
-four million combinations gave the published count of more than two of the networks at once.
+scales are joined, what the heads read, cells that are foretold: its table 3 has 752): none of those
+that we tried gave the published count of more than two of the networks at once.
 """

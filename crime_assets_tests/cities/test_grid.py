@@ -65,16 +65,6 @@ def test_each_centre_lies_in_its_cell(grid: Grid) -> None:
     assert (grid.cells(*grid.centres().T) == np.arange(len(grid))).all()
 
 
-def test_neighbours_share_an_edge_or_a_corner() -> None:
-    grid = Grid(5, BOX)
-    row, column = np.divmod(np.arange(25), 5)
-    apart = np.abs(row[:, None] - row), np.abs(column[:, None] - column)
-    queen, rook = np.maximum(*apart) == 1, sum(apart) == 1
-    assert (grid.neighbours().toarray() == queen).all()
-    assert (grid.neighbours(corners=False).toarray() == rook).all()
-    assert Grid(40, BOX).neighbours().nnz == 4 * 3 + 4 * 38 * 5 + 38 * 38 * 8
-
-
 def test_a_cell_of_san_francisco_has_its_size_in_metres() -> None:
     from pyproj import Geod
 

@@ -14,11 +14,13 @@ from crime_assets.forecasting.counts import Counts
 from crime_assets.forecasting.forecaster import NoForecast
 from crime_assets.forecasting.squares import (
     GRID_RULES,
+    WINDOW_DAYS,
     Contiguity,
     naive_probability,
-    rule_probability,
+    rule_expectation,
     square_counts,
     square_units,
+    window_expectation,
 )
 
 P = 6
@@ -92,21 +94,31 @@ def test_the_chance_of_a_crime_is_that_of_a_poisson_number_above_nought() -> Non
         naive_probability([1.0], 0, 30)
 
 
-@pytest.mark.parametrize(("rule", "steps"), [("persistence", 30), ("rolling_mean", 360)])
+@pytest.mark.parametrize("days", WINDOW_DAYS.values(), ids=WINDOW_DAYS)
 @pytest.mark.parametrize("observed", [EVERY_DAY, ALTERNATE_WEEKS], ids=["all", "alternate"])
-def test_a_rolling_rule_is_the_rate_of_the_last_observed_days(
-    rule: str, steps: int, observed: np.ndarray
-) -> None:
-    crimes, counts = made(observed)
-    found = rule_probability(GRID_RULES[rule], counts, "Theft", 16)
-    past = crimes[observed][-steps:].sum(axis=0)
-    assert_allclose(found, naive_probability(past, steps, 16), rtol=1e-6)
+def test_a_window_is_the_rate_of_its_observed_days(days: int, observed: np.ndarray) -> None:
+    crimes, _ = made(observed)
+    found = window_expectation(csr_array(crimes), observed, 400, days, 16)
+    window = slice(400 - days, 400)
+    assert_allclose(found, crimes[window].sum(axis=0) * 16 / observed[window].sum())
+    # the days at and after the origin are not seen
+    crimes[400:] += 1
+    assert_array_equal(window_expectation(csr_array(crimes), observed, 400, days, 16), found)
+
+
+def test_a_window_without_a_day_says_nothing() -> None:
+    crimes, _ = made(EVERY_DAY)
+    with pytest.raises(NoForecast, match="needs 30 days of history"):
+        window_expectation(csr_array(crimes), EVERY_DAY, 29, 30, 30)
+    nowhere = np.zeros(len(DAYS), dtype=bool)
+    with pytest.raises(NoForecast, match="some of them observed"):
+        window_expectation(csr_array(crimes), nowhere, 60, 30, 30)
 
 
 @pytest.mark.parametrize("rule", GRID_RULES)
 def test_every_rule_comes_near_to_the_truth(rule: str) -> None:
     _, counts = made(EVERY_DAY)
-    found = rule_probability(GRID_RULES[rule], counts, "Theft", 30)
+    found = naive_probability(rule_expectation(GRID_RULES[rule], counts, "Theft", 30), 1, 1)
     assert found.shape == CELLS.shape
     assert found.min() >= 0
     assert found.max() <= 1
@@ -117,4 +129,4 @@ def test_every_rule_comes_near_to_the_truth(rule: str) -> None:
 def test_a_rule_without_enough_days_says_nothing() -> None:
     _, counts = made(EVERY_DAY)
     with pytest.raises(NoForecast, match="needs 15 months"):
-        rule_probability(GRID_RULES["kernel_density"], counts.until(DAYS[400]), "Theft", 30)
+        rule_expectation(GRID_RULES["kernel_density"], counts.until(DAYS[400]), "Theft", 30)

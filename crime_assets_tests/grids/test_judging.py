@@ -68,11 +68,11 @@ def test_figures_are_those_of_scikit_learn() -> None:
 
 
 def test_differences_are_of_the_same_months() -> None:
-    own = [[Figure("f1", None, v), Figure("pai", 0.05, 2.0)] for v in (0.5, 0.7, 0.9)]
-    naive = [[Figure("f1", None, v), Figure("pai", 0.05, 3.0)] for v in (0.4, 0.6, 0.8)]
-    rows = list(compared(own, {"persistence": naive}, ["a", "b", "c"]))
+    own = [[Figure("f1", None, v), Figure("pai", 0.05, 2.0)] for v in (0.5, 0.7, 0.9) * 2]
+    naive = [[Figure("f1", None, v), Figure("pai", 0.05, 3.0)] for v in (0.4, 0.6, 0.8) * 2]
+    rows = list(compared(own, {"persistence": naive}, list("abcdef")))
     of_months = [r["value"] for r in rows if r["origin"] and r["metric"] == "f1"]
-    assert of_months == [0.5, 0.7, 0.9]
+    assert of_months == [0.5, 0.7, 0.9] * 2
     (mean,) = [r for r in rows if (r["origin"], r["against"], r["metric"]) == (None, None, "f1")]
     assert mean["value"] == pytest.approx(0.7)
     assert mean["low"] < 0.7 < mean["high"]
@@ -80,7 +80,7 @@ def test_differences_are_of_the_same_months() -> None:
     assert apart["f1"]["value"] == pytest.approx(0.1)
     assert (apart["f1"]["low"], apart["f1"]["high"]) == pytest.approx((0.1, 0.1))
     assert (apart["pai"]["value"], apart["pai"]["coverage"]) == (-1.0, 0.05)
-    assert len(rows) == 3 * 2 + 2 + 2
+    assert len(rows) == 6 * 2 + 2 + 2
 
 
 def test_curves_are_of_all_months_together_and_hold_their_area() -> None:

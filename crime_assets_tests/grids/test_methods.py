@@ -83,13 +83,13 @@ def test_busy_cells_are_found(samples: Samples) -> None:
         assert np.mean(auroc) > least, name
 
 
-def test_persistence_is_the_last_thirty_observed_days(samples: Samples) -> None:
+def test_persistence_is_the_observed_ones_of_the_last_thirty_days(samples: Samples) -> None:
     ((_, told),) = predict(METHODS["persistence"], samples, ["Theft"], cells(samples))
     maps = samples.maps.counts.toarray().reshape(DAYS, P * P, -1)[..., CHANNELS.index("Theft")]
     for row, origin in zip(range(12), samples.test_origins(), strict=True):
-        seen = np.flatnonzero(samples.maps.observed[:origin])[-30:]
+        seen = np.flatnonzero(samples.maps.observed[origin - 30 : origin]) + origin - 30
         next_days = samples.maps.observed[origin : origin + 30].sum()
-        expected = maps[seen][:, cells(samples)].sum(axis=0) * next_days / 30
+        expected = maps[seen][:, cells(samples)].sum(axis=0) * next_days / len(seen)
         assert told.expected is not None
         assert told.expected[row] == pytest.approx(expected)
         assert told.probability[row] == pytest.approx(1 - np.exp(-expected))

@@ -89,10 +89,10 @@ def test_the_experiments_are_those_of_the_study() -> None:
     names = {path.stem for path in DOCUMENTED}
     assert names == {
         "san-francisco-16", "minneapolis-16", "san-francisco-40", "bodies", "depth-and-width",
-        "dropout", "channels", "multi-label", "cell-size",
+        "dropout", "channels", "multi-label", "cell-size", "minneapolis-40", "philadelphia-40",
     }  # fmt: skip
     found = {path.stem: Experiment.read(path) for path in DOCUMENTED}
-    for name in ("san-francisco-16", "minneapolis-16"):
+    for name in ("san-francisco-16", "minneapolis-16", "minneapolis-40", "philadelphia-40"):
         assert {m.name for m in found[name].compared} == set(METHODS)
     depths = [m.parameters.get("lstm_layers") for m in found["depth-and-width"].compared]
     assert [d for d in depths if d] == list(range(1, 10))
@@ -106,6 +106,18 @@ def test_the_experiments_are_those_of_the_study() -> None:
         ({"citty": 1}, "citty unknown; there are active"),
         ({"city": None}, ""),
         ({"cells": [17]}, "cells: 17; it must be a list of 16, 24, 32, 40"),
+        ({"title": None}, "title is None; it must be text"),
+        ({"first_day": 2010}, "first_day is 2010; it must be text"),
+        (
+            {"network": {"parameters": ["epochs"]}},
+            "parameters is ['epochs']; it must be settings",
+        ),
+        ({"network": {"variants": ["a"]}}, "variants is ['a']; it must be settings by name"),
+        ({"network": {"variants": {"a": None}}}, "variant a is None; it must be settings by name"),
+        (
+            {"network": {"variants": {"a": {"of": "tfts", "multi_label": "no"}}}},
+            "variant a: multi_label is 'no', not true, false",
+        ),
         ({"cells": 16}, "cells: 16; it must be a list of"),
         ({"cells": []}, "name at least one of cells"),
         ({"crime_types": ["Drugs"]}, "crime_types: Drugs; it must be a list of Homicide"),
@@ -271,18 +283,33 @@ def test_a_method_that_fails_is_left_out_and_named(samples: Samples, tmp_path: P
         asked, {P: samples}, tmp_path, train=lambda folder: answer(folder, "memory ran out")
     )
     assert found.manifest["failed"] == {
-        f"tfts, {P} x {P}": "TFTS, ResNet, All crime: memory ran out"
+        f"tfts, {P} x {P}": "TFTS, ResNet, All crime: memory ran out; "
+        "TFTS, ResNet, Theft: memory ran out"
     }
     assert "tfts" not in set(found.evaluations["method"])
     assert "decision_tree" in set(found.evaluations["method"])
 
 
+def test_a_crime_type_without_a_crime_is_named_and_alone_it_is_an_error(
+    samples: Samples, tmp_path: Path
+) -> None:
+    counts = samples.maps.counts.toarray().reshape(-1, P * P, 11)
+    counts[..., samples.maps.crime_types.index("Theft")] = 0
+    maps = replace(samples.maps, counts=csr_array(counts.reshape(len(counts), -1)))
+    without = {P: Samples(maps, samples.period)}
+    found = run(experiment(methods=("decision_tree",)), without, tmp_path)
+    assert found.manifest["failed"] == {f"Theft, {P} x {P}": "no crime in the year of the test"}
+    assert set(found.evaluations["crime_type"]) == {"All crime"}
+    with pytest.raises(DataError, match="nothing can be judged: Theft, 5 x 5: no crime in the"):
+        run(experiment(methods=("decision_tree",), crime_types=("Theft",)), without, tmp_path)
+
+
 def test_without_the_naive_rules_nothing_is_judged(samples: Samples, tmp_path: Path) -> None:
     counts = samples.maps.counts.toarray()
-    counts[:-400] = 0
-    late = np.arange(len(counts)) >= len(counts) - 400
+    counts[:-300] = 0
+    late = np.arange(len(counts)) >= len(counts) - 300
     short = replace(samples.maps, observed=late, counts=csr_array(counts))
-    with pytest.raises(DataError, match="months of history"):
+    with pytest.raises(DataError, match="days of history, some of them observed"):
         run(experiment(), {P: Samples(short, samples.period)}, tmp_path)
 
 
@@ -348,7 +375,7 @@ def test_a_difference_is_one_where_its_interval_excludes_nought() -> None:
 def test_the_benchmark_runs_every_experiment_and_shows_each_method(
     results: Results, tmp_path: Path
 ) -> None:
-    assert set(grids.EXPERIMENTS) == {path.stem for path in DOCUMENTED}
+    assert {*grids.EXPERIMENTS, *grids.FURTHER} == {path.stem for path in DOCUMENTED}
     write(results, tmp_path)
     table = grids.table_of(tmp_path, "a-town", 90)
     assert table.title == "a-town: All crime, 5 x 5, in 1.5 min"

@@ -24,7 +24,6 @@ from crime_assets.models import ccrboost, grid_classifiers
 from crime_assets.models.grid_classifiers import (
     GRID_CLASSIFIERS,
     FittedGridClassifier,
-    compact_features_of,
     features_of,
     fit_logit_boost,
     linear_svm,
@@ -70,14 +69,6 @@ def test_a_row_is_a_cell_at_an_origin_and_a_feature_a_type_on_a_day() -> None:
         assert found[s * 4 + i, day * 2 + c] == WINDOW[s, day, i, c]
 
 
-def test_few_features_are_days_of_one_type_and_sums_of_all() -> None:
-    found = compact_features_of(WINDOW, target=1)
-    assert found.shape == (3 * 4, 5 + 2)
-    for s, i in np.ndindex(3, 4):
-        assert_array_equal(found[s * 4 + i, :5], WINDOW[s, :, i, 1])
-        assert_array_equal(found[s * 4 + i, 5:], WINDOW[s, :, i].sum(axis=0))
-
-
 def test_an_unobserved_day_holds_the_mean_of_the_observed_ones() -> None:
     observed = np.array([[1, 1, 0, 1, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0]], dtype=bool)
     found = features_of(WINDOW, observed).reshape(3, 4, 5, 2)
@@ -89,7 +80,6 @@ def test_an_unobserved_day_holds_the_mean_of_the_observed_ones() -> None:
     assert_array_equal(found[2], 0)  # nothing is known of it
     other = np.where(observed[:, :, None, None], WINDOW, 99)
     assert_array_equal(features_of(other, observed), features_of(WINDOW, observed))
-    assert_allclose(compact_features_of(WINDOW, 0, observed)[:4, 5:], 5 * mean, rtol=1e-6)
 
 
 # --- Every method ---------------------------------------------------------------------------
@@ -128,14 +118,6 @@ def test_rows_of_one_class_teach_that_class(name: str, value: bool) -> None:
     features = rows()[0][:20]
     found = GRID_CLASSIFIERS[name].fit(features, np.full(20, value)).probability(features)
     assert_array_equal(found, float(value))
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_few_features_are_enough(name: str) -> None:
-    features, hot, _ = rows()
-    few = compact_features_of(features.reshape(1, len(hot), DAYS, TYPES).transpose(0, 2, 1, 3), 0)
-    found = GRID_CLASSIFIERS[name].fit(few, hot).probability(few)
-    assert roc_auc_score(hot, found) > 0.8
 
 
 def test_every_method_is_named_with_its_source_and_what_is_substituted() -> None:
@@ -345,7 +327,7 @@ def test_the_forest_has_ten_trees() -> None:
 @pytest.mark.parametrize(("name", "layers"), [("mlp", (150,)), ("deep_mlp", (150, 300, 150, 50))])
 def test_a_perceptron_has_the_layers_of_the_study(name: str, layers: tuple[int, ...]) -> None:
     features, hot, _ = rows()
-    network = MLPClassifier(layers, early_stopping=True, max_iter=50, random_state=3)
+    network = MLPClassifier(layers, max_iter=50, random_state=3)
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         wanted = make_pipeline(StandardScaler(), network).fit(features, hot)
