@@ -1,7 +1,8 @@
-"""Figures of cities: incidents read from a file, and counted by day into the cells of a grid.
+"""Figures of cities: incidents read from a file, counted by day into cells, and learned from.
 
 On a made-up city with the study's incidents of Philadelphia, 2.2 million, but in four years;
-three quarters of them around twenty places.
+three quarters of them around twenty places. Networks learn on noise of the size of Minneapolis: how
+much memory a step takes is asked, and not what they learn.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ from crime_assets.cities.city import CRIME_TYPES, REGISTER, City, read_city
 from crime_assets.cities.grid import Grid, count_cells
 from crime_assets.cities.incidents import IMPROBABLE, read_incidents
 from crime_assets.cities.samples import read_maps
+from crime_assets.grids.methods import METHODS, Learning, parameters_of
 from crime_assets.lake import DuckDB, create
+from crime_assets.models.incident_task import Training, run_task, write_task
 
 INCIDENTS, DAYS, P = 2_200_000, 1_461, 40
 MAPS_SECONDS = 10
+CELLS, STEPS, MEMORY_GIB = 1_126, 4, 4
 
 
 def figures(run: Run) -> list[Figure]:
@@ -39,6 +43,15 @@ def figures(run: Run) -> list[Figure]:
         ),
         Figure("the maps from the lake into a sparse matrix", maps["sparse"]),
         Figure("lines of a city's CSV", read["lines"] / read["seconds"], "rows/s"),
+        *(
+            Figure(
+                f"peak memory of {METHODS[name].title} that learns {P} x {P} cells",
+                run.measure(train, name).value / 2**30,
+                "GiB",
+                most=MEMORY_GIB,
+            )
+            for name in ("sftt_resnet", "tfts", "parb", "st_resnet")
+        ),
     ]
 
 
@@ -132,3 +145,24 @@ def read_file(share: float) -> dict[str, Any]:
     if counts.kept != len(lines):
         raise AssertionError(f"{counts.kept:,} of {len(lines):,} lines are kept")
     return {**times, "lines": len(lines)}
+
+
+def train(name: str) -> int:
+    """The peak memory in bytes of a network's process, in a few steps on the grid in full."""
+    random = np.random.default_rng(12)
+    maps = random.poisson(0.2, (DAYS, P, P, 1 + len(CRIME_TYPES))).astype(np.uint8)
+    parameters = parameters_of(METHODS[name], Learning(parameters={"epochs": 1}))
+    last = 400 + round(STEPS * parameters.batch_size / 0.85) + 30
+    with tempfile.TemporaryDirectory() as folder:
+        task = write_task(
+            Path(folder),
+            maps,
+            first_day="2013-01-01",
+            observed=np.ones(DAYS, dtype=bool),
+            crime_types=("All crime", *CRIME_TYPES),
+            cells=np.arange(CELLS),
+            trainings=[Training("all_crime", "All crime", parameters.to_dict())],
+            training=list(range(400, last)),
+            test=[DAYS - 30],
+        )
+        return int(run_task(task).trainings["all_crime"]["peak_memory_bytes"])
