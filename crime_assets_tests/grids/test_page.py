@@ -42,3 +42,14 @@ def test_the_naive_rules_were_judged_wherever_a_method_was(path: Path) -> None:
     assert about["reduction"] in page
     for method in set(rows["method"]):
         assert f"{METHODS[method].title}" in page
+
+
+@pytest.mark.slow
+def test_the_numbers_of_parameters_are_those_of_the_networks() -> None:
+    from crime_assets.models.incident_networks import our_parameters  # loads TensorFlow
+
+    counts = pd.read_csv(DOCS / "pictures" / "parameters-of-grid-networks.csv")
+    assert dict(zip(counts["network"], counts["ours"], strict=True)) == our_parameters()
+    # of the same size as published, ST-ResNet exactly
+    assert counts["ours"][counts["network"] == "ST-ResNet"].item() == 1_343_043
+    assert (counts["ours"] / counts["published"]).between(0.6, 1.7).all()
