@@ -27,6 +27,7 @@ from crime_assets.models.incident_task import Training, run_task, write_task
 INCIDENTS, DAYS, P = 2_200_000, 1_461, 40
 MAPS_SECONDS = 10
 CELLS, STEPS, MEMORY_GIB = 1_126, 4, 4
+NETWORKS = ("sftt_resnet", "tfts", "parb", "st_resnet")
 
 
 def figures(run: Run) -> list[Figure]:
@@ -50,7 +51,7 @@ def figures(run: Run) -> list[Figure]:
                 "GiB",
                 most=MEMORY_GIB,
             )
-            for name in ("sftt_resnet", "tfts", "parb", "st_resnet")
+            for name in (NETWORKS if run.share == 1 else ())  # there is no smaller step
         ),
     ]
 
