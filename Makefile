@@ -95,7 +95,7 @@ backfill: setup ## Make months from the archives to the map: make backfill FROM=
 
 test: setup site ## Run the whole test suite
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not cluster and not deployment and not killed"
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "cluster or deployment"
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "cluster or deployment"
 
 test-killed: setup site ## Run the longest tests: deployments killed in mid-backfill, a real revision
 	@$(BIN)/python -m pytest -m killed
