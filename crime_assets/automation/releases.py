@@ -172,7 +172,8 @@ def changed_files_sensor(interval_s: int, status: dg.DefaultSensorStatus) -> dg.
             return dg.SkipReason("no archive was indexed since")
         # where the lake began when it was first compared: that a first fill got no further than
         # its last months does not make it begin there
-        begins = min(seen.get("begins", first_month(lake)), first_month(lake))
+        begins = first_month(lake.partitions(STREET_CRIMES.name))
+        begins = min(seen.get("begins", begins), begins)
         requests: dict[str | None, dg.RunRequest] = {}
         with engine.get_connection() as connection:
             for release in dict.fromkeys(releases):

@@ -161,14 +161,16 @@ def _by_rule(
         columns = at * len(maps.crime_types) + maps.crime_types.index(crime_type)
         # a day that was not observed says nothing, and neither do stray crimes of it
         crimes = maps.counts[:, columns].multiply(maps.observed[:, None]).tocsr()
-        counts = square_counts(units, maps.days, maps.observed, {crime_type: crimes})
         expected = np.empty((len(origins), len(at)))
-        for row, origin, days in zip(expected, map(int, origins), observed_next, strict=True):
-            if window := WINDOW_DAYS.get(method.name):
-                row[:] = window_expectation(crimes, maps.observed, origin, window, int(days))
-                continue
-            history = counts.until(maps.days[np.flatnonzero(maps.observed[:origin])[-1]])
-            row[:] = rule_expectation(GRID_RULES[method.name], history, crime_type, int(days))
+        asked = zip(expected, map(int, origins), map(int, observed_next), strict=True)
+        if window := WINDOW_DAYS.get(method.name):
+            for row, origin, days in asked:
+                row[:] = window_expectation(crimes, maps.observed, origin, window, days)
+        else:
+            counts = square_counts(units, maps.days, maps.observed, {crime_type: crimes})
+            for row, origin, days in asked:
+                history = counts.until(maps.days[np.flatnonzero(maps.observed[:origin])[-1]])
+                row[:] = rule_expectation(GRID_RULES[method.name], history, crime_type, days)
         probability = naive_probability(expected, 1, 1)
         yield crime_type, Prediction(probability, expected, time.monotonic() - started)
 

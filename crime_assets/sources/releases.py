@@ -8,7 +8,7 @@ is the same nothing is fetched.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -59,7 +59,7 @@ def changed_files(
     create(
         connection,
         "sources/changed_files",
-        first_month=first_month(lake) if begins is None else begins,
+        first_month=first_month(there) if begins is None else begins,
         loaded=json.dumps([{**place, **told} for place, told in loaded]),
         forces=list(forces),
         release=release,
@@ -70,9 +70,9 @@ def changed_files(
     return list(ranges_of_forces(rows))
 
 
-def first_month(lake: Lake) -> str:
-    """The first month that was read; nothing where none was, which is before them all."""
-    return min((place["month"] for place in lake.partitions(STREET_CRIMES.name)), default="")
+def first_month(files: Iterable[Mapping[str, str]]) -> str:
+    """The first month of files that were read; nothing where none was: that is before them all."""
+    return min((place["month"] for place in files), default="")
 
 
 def ranges_of_forces(rows: Iterable[tuple[str, str, str]]) -> Iterator[ChangedFiles]:

@@ -215,6 +215,8 @@ def test_no_baseline_foretells_a_hotspot_that_moves_nor_does_a_day_alone() -> No
         of_test = fitted.probability(rows[len(learned) :].reshape(truth.size, -1))
         told[name] = of_test.reshape(truth.shape)
     shares = {name: found_share(scores, truth) for name, scores in told.items()}
+    assert shares["persistence"] == 0
+    assert shares["rolling mean"] < 0.2
     assert max(shares.values()) < 0.7, shares
 
 
