@@ -3,8 +3,8 @@
     python -m benchmarks.grids --out results/grids bodies dropout
 
 Without names those of ``docs/experiments/grids`` are run, but for :data:`FURTHER`, the quickest
-first. They take an hour and a half on two cores where they are reduced, and days
-where they are not: those are for a GPU. What is done is not done again.
+first. They take about an hour on two cores where they are reduced; where they are not they are for
+a GPU. What is done is not done again.
 """
 
 from __future__ import annotations
