@@ -32,7 +32,7 @@ interface Shade {
 }
 
 export class Layers {
-  private readonly lsoas = new Set<string>();
+  private readonly lsoas = new Map<string, Promise<void>>();
   private readonly segments = new Set<string>();
   private readonly boxes: [force: string, west: number, south: number, east: number, north: number][];
   private shades: Map<string, Shade> | null = null;
@@ -60,18 +60,18 @@ export class Layers {
     const turn = ++this.turn;
     const { map } = this.view;
     const isShaded = state.layer === "tiers" || state.layer === "bivariate";
-    await this.shade(isShaded ? state : null);
+    await this.shade(isShaded ? state : null, turn);
     if (turn !== this.turn) return;
     const zoom = map.getZoom();
     const wanted = isShaded ? zoom >= this.shadedFrom(state) : !isBaseOn && zoom >= OUTLINE_ZOOM;
-    for (const force of this.lsoas) this.show(`lsoas-${force}`, wanted, isShaded);
+    for (const force of this.lsoas.keys()) this.show(`lsoas-${force}`, wanted, isShaded);
     if (wanted) {
       const inView = this.inView();
       const of = isShaded ? (await this.files.tiers(state.scope)).forces : null;
       const needed = inView.filter((force) => (of ? of.includes(force) : true));
       await Promise.all(needed.map((force) => this.addLsoas(force)));
       if (turn !== this.turn) return;
-      for (const force of this.lsoas) this.show(`lsoas-${force}`, wanted, isShaded);
+      for (const force of this.lsoas.keys()) this.show(`lsoas-${force}`, wanted, isShaded);
     }
     const drawsSegments = state.layer === "segments";
     for (const force of this.segments) this.show(`segments-${force}`, false, false);
@@ -90,7 +90,7 @@ export class Layers {
     const { map } = this.view;
     const layers = [
       ...[...this.segments].map((force) => `segments-${force}-line`),
-      ...[...this.lsoas].map((force) => `lsoas-${force}-fill`),
+      ...[...this.lsoas.keys()].map((force) => `lsoas-${force}-fill`),
     ].filter((id) => map.getLayer(id));
     for (const { layer, properties } of map.queryRenderedFeatures([x, y], { layers })) {
       if (layer.id.startsWith("segments")) return properties["said"] as string;
@@ -134,12 +134,13 @@ export class Layers {
     return scope?.kind === "force" ? 0 : SHADED_ZOOM;
   }
 
-  private async shade(state: State | null): Promise<void> {
+  private async shade(state: State | null, turn: number): Promise<void> {
     const wanted = state ? `${state.layer} ${state.scope}` : "";
     if (wanted === this.shaded) return;
     const shades = new Map<string, Shade>();
     if (state) {
       const tiers = await this.files.tiers(state.scope);
+      if (turn !== this.turn) return;
       const pair = this.file.layers!.tiers!.bivariate;
       tiers.lsoa21cd.forEach((id, i) => {
         const density = tiers.density[i];
@@ -166,7 +167,7 @@ export class Layers {
     }
     this.shades = state ? shades : null;
     this.shaded = wanted;
-    for (const force of this.lsoas) await this.colour(force);
+    for (const force of this.lsoas.keys()) await this.colour(force);
   }
 
   private inView(): string[] {
@@ -192,14 +193,19 @@ export class Layers {
     }
   }
 
-  private async addLsoas(force: string): Promise<void> {
+  /** Resolves when a force's neighbourhoods are on the map, whoever asked for them first. */
+  private addLsoas(force: string): Promise<void> {
+    const added = this.lsoas.get(force) ?? this.loadLsoas(force);
+    this.lsoas.set(force, added);
+    added.catch(() => this.lsoas.delete(force));
+    return added;
+  }
+
+  private async loadLsoas(force: string): Promise<void> {
     const { map } = this.view;
     const source = `lsoas-${force}`;
-    if (this.lsoas.has(force)) return;
-    this.lsoas.add(force);
     const outlines = await this.files.lsoas(force).catch((error: unknown) => {
       if (error instanceof MissingFile) return null;
-      this.lsoas.delete(force);
       throw error;
     });
     if (!outlines) return;
@@ -285,7 +291,7 @@ export class Layers {
 
   /** LSOA outlines take the colour of the theme. */
   setTheme(): void {
-    for (const force of this.lsoas) {
+    for (const force of this.lsoas.keys()) {
       const id = `lsoas-${force}-line`;
       if (this.view.map.getLayer(id)) {
         this.view.map.setPaintProperty(id, "line-color", hex(cssColour("--border")));
