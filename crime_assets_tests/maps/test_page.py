@@ -557,66 +557,6 @@ def test_from_all_months_the_last_one_is_chosen_with_a_key(
     assert f"month={MONTH}" in page.url
 
 
-def test_a_change_that_fails_late_does_not_undo_a_later_choice(
-    sample_map: str, open_page: Open
-) -> None:
-    page = open_page(sample_map, complaints="404")
-    held: list[Any] = []
-    page.route("**/robbery-*", lambda route: held.append(route))
-    page.get_by_role("tab", name="Robbery", exact=True).click()
-    page.wait_for_function("() => document.querySelector('#panel').ariaBusy === 'true'")
-    page.get_by_role("tab", name="Burglary", exact=True).click()
-    page.wait_for_function(
-        "() => document.querySelector('#list-caption').textContent.includes('Burglary')"
-    )
-    assert held
-    for request in held:
-        request.fulfill(status=404)
-    settled(page)
-    assert state(page)["type"] == "burglary"
-    assert "type=burglary" in page.url
-    assert page.get_by_role("tab", selected=True).inner_text() == "Burglary"
-    assert page.locator("#messages").inner_text() == ""
-
-
-def test_neighbourhoods_that_arrive_after_the_map_has_moved_are_drawn(
-    sample_map: str, open_page: Open
-) -> None:
-    held: list[Any] = []
-    page = open_page(
-        f"{sample_map}?scope=sample-dogger&layer=tiers",
-        prepare=lambda page: page.route("**/outlines/lsoas/*", lambda route: held.append(route)),
-    )
-    page.evaluate("""() => new Promise(done => {
-        window.hotspotMap.map.once("moveend", () => setTimeout(done, 300)).panBy([5, 5]);
-    })""")
-    assert held
-    for request in held:
-        request.continue_()
-    settled(page)
-    assert len(drawn(page, ["lsoas-sample-dogger-fill"])) > 100
-
-
-def test_tiers_that_arrive_after_another_area_was_chosen_colour_nothing(
-    sample_map: str, open_page: Open
-) -> None:
-    """The tiers of a force are of its own neighbourhoods, those of all forces of all."""
-    page = open_page(f"{sample_map}?scope=sample-dogger&layer=tiers")
-    settled(page)
-    held: list[Any] = []
-    page.route("**/layers/tiers/sample-silverpit*", lambda route: held.append(route))
-    with page.expect_request("**/layers/tiers/sample-silverpit*"):
-        page.locator("#scope").select_option("sample-silverpit")
-    page.locator("#scope").select_option("sample-dogger")
-    page.wait_for_function("() => window.hotspotMap.map.isMoving()")
-    page.wait_for_function("() => !window.hotspotMap.map.isMoving()")
-    for request in held:
-        request.continue_()
-    settled(page)
-    areas = drawn(page, ["lsoas-sample-dogger-fill"])
-    assert {area["colour"] is None for area in areas} == {False}
-
-
 def test_a_place_is_found_by_its_name_and_choosing_it_moves_the_map(
     sample_map: str, open_page: Open
 ) -> None:

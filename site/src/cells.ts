@@ -4,7 +4,7 @@ import type { CustomLayerInterface, CustomRenderMethodInput, Map as MapLibre } f
 import { SIDE_M } from "./grid";
 import { shape, toMercator } from "./projection";
 
-type Rgba = readonly [number, number, number, number];
+export type Rgba = readonly [number, number, number, number];
 
 /** How one cell is drawn. Colours 0 to 255, opacity 0 to 1, the width of the border in pixels. */
 export interface Mark {

@@ -52,9 +52,8 @@ export class Controls {
 
   private makeTabs(): void {
     const tabs = byId("types");
-    for (const { slug, name, counted } of this.file.types) {
-      const title = counted ? null : "Ranked by a harm score, not by the count of crimes";
-      const tab = make("button", { role: "tab", type: "button", id: `tab-${slug}`, title }, name);
+    for (const { slug, name } of this.file.types) {
+      const tab = make("button", { role: "tab", type: "button", id: `tab-${slug}` }, name);
       tab.setAttribute("aria-controls", "panel");
       tab.addEventListener("click", () => {
         if (tab.getAttribute("aria-disabled") !== "true") this.change({ type: slug });
@@ -94,11 +93,11 @@ export class Controls {
       tab.setAttribute("aria-selected", String(chosen));
       tab.tabIndex = chosen ? 0 : -1;
       tab.setAttribute("aria-disabled", String(!there));
-      if (counted || !there) {
-        tab.title = there
+      tab.title = !there
+        ? `There is no ranking of ${name} for this area and ${windowName(this.state.window)}`
+        : counted
           ? ""
-          : `There is no ranking of ${name} for this area and ${windowName(this.state.window)}`;
-      }
+          : "Ranked by a harm score, not by the count of crimes";
     }
     byId("panel").setAttribute("aria-labelledby", `tab-${this.state.type}`);
   }

@@ -153,7 +153,10 @@ export class Files {
 async function fetchUnpacked(address: string): Promise<unknown> {
   const response = await fetch(address).catch(() => null);
   if (!response) throw new MapError(`${address} could not be fetched: is there a network?`);
-  if (!response.ok) throw new MissingFile(`${address} is not there (${response.status}).`);
+  if (response.status === 404 || response.status === 410) {
+    throw new MissingFile(`${address} is not there (${response.status}).`);
+  }
+  if (!response.ok) throw new MapError(`${address} could not be fetched (${response.status}).`);
   const bytes = new Uint8Array(await response.arrayBuffer());
   // a server that declares the encoding has the browser unpack the file
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return JSON.parse(new TextDecoder().decode(bytes));

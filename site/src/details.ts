@@ -75,7 +75,7 @@ export function details(row: Row, shown: Shown): Node[] {
   for (const [name, what] of lines(row, shown)) {
     list.append(make("dt", {}, name), make("dd", {}, what));
   }
-  return [make("h2", { id: "details-title", tabindex: -1 }, row.place ?? placeOf(row)), list,
+  return [make("h2", { id: "details-title" }, row.place ?? placeOf(row)), list,
     ...history(row, shown)];
 }
 

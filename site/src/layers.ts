@@ -1,7 +1,7 @@
 // The further layers: neighbourhoods (LSOAs) by tier or by two crime types, street segments,
 // and forecasts beside what then happened.
 import type { GeoJSONSource } from "maplibre-gl";
-import type { Mark } from "./cells";
+import type { Mark, Rgba } from "./cells";
 import { cssColour, hex, rampColour } from "./colours";
 import { MissingFile, type Files, type MapFile } from "./data";
 import { make } from "./elements";
@@ -12,8 +12,8 @@ import { rankingKey, segmentForces, type State } from "./state";
 import { monthName, number, plural, windowName } from "./words";
 
 /** From these zooms on neighbourhoods are drawn: shaded, or as outlines in place of a base map. */
-export const SHADED_ZOOM = 8.5;
-export const OUTLINE_ZOOM = 10.5;
+const SHADED_ZOOM = 8.5;
+const OUTLINE_ZOOM = 10.5;
 
 const TIERS = ["low", "medium", "high", "very high"];
 const TIER_COLOURS = ["#fbf0c9", "#f6b15f", "#d9523a", "#650b34"];
@@ -69,9 +69,11 @@ export class Layers {
       const inView = this.inView();
       const of = isShaded ? (await this.files.tiers(state.scope)).forces : null;
       const needed = inView.filter((force) => (of ? of.includes(force) : true));
-      await Promise.all(needed.map((force) => this.addLsoas(force)));
+      const added = await Promise.allSettled(needed.map((force) => this.addLsoas(force)));
       if (turn !== this.turn) return;
       for (const force of this.lsoas.keys()) this.show(`lsoas-${force}`, wanted, isShaded);
+      const failed = added.find(({ status }) => status === "rejected");
+      if (failed) throw (failed as PromiseRejectedResult).reason;
     }
     const drawsSegments = state.layer === "segments";
     for (const force of this.segments) this.show(`segments-${force}`, false, false);
@@ -85,9 +87,15 @@ export class Layers {
     }
   }
 
+  /** Colours are set anew: the map has lost them. */
+  forget(): void {
+    this.shaded = "?";
+  }
+
   /** What lies under the pointer, if a layer shows something there. */
   under(x: number, y: number): string | null {
     const { map } = this.view;
+    if (!this.view.isAlive) return null;
     const layers = [
       ...[...this.segments].map((force) => `segments-${force}-line`),
       ...[...this.lsoas.keys()].map((force) => `lsoas-${force}-fill`),
@@ -229,6 +237,7 @@ export class Layers {
         id: `${source}-line`,
         type: "line",
         source,
+        layout: { visibility: "none" },
         paint: { "line-color": hex(cssColour("--border")), "line-width": 0.5 },
       },
       "forces",
@@ -277,7 +286,7 @@ export class Layers {
           id: `${source}-line`,
           type: "line",
           source,
-          layout: { "line-cap": "round" },
+          layout: { "line-cap": "round", visibility: "none" },
           paint: {
             "line-color": ["get", "colour"],
             "line-width": ["interpolate", ["linear"], ["zoom"], 9, 2, 13, 4, 16, 8],
@@ -291,6 +300,7 @@ export class Layers {
 
   /** LSOA outlines take the colour of the theme. */
   setTheme(): void {
+    if (!this.view.isAlive) return;
     for (const force of this.lsoas.keys()) {
       const id = `lsoas-${force}-line`;
       if (this.view.map.getLayer(id)) {
@@ -314,8 +324,8 @@ export function forecast(
   const right = cssColour("--foretold");
   const missed = cssColour("--missed");
   const ink = cssColour("--chosen");
-  const marks = (ids: number[], fill: number[], border: number[], width: number): Mark[] =>
-    ids.map((id) => ({ id, fill, border, width }) as unknown as Mark);
+  const marks = (ids: number[], fill: Rgba, border: Rgba, width: number): Mark[] =>
+    ids.map((id) => ({ id, fill, border, width }));
   return {
     marks: [
       ...marks(onlyHot, [...missed, 1], [...ink, 1], 1),

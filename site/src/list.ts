@@ -19,7 +19,7 @@ export class List {
   shown: Row[] = [];
   private rows: Row[] = [];
   private limit = PAGE;
-  private state!: State;
+  private state: State | null = null;
   private windows = 0;
   private caption = "";
   private ofMonth = false;
@@ -98,8 +98,18 @@ export class List {
     this.draw();
   }
 
-  /** Marks the chosen row, without drawing the list anew. */
+  /** Chooses a row, without drawing the list anew where it is there. */
   select(cell: number | null): void {
+    if (!this.state) return;
+    this.state = { ...this.state, cell };
+    const at = this.shown.findIndex(({ id }) => id === cell);
+    if (at >= this.limit) {
+      this.limit = PAGE * Math.ceil((at + 1) / PAGE);
+      this.draw();
+    } else this.mark(cell);
+  }
+
+  private mark(cell: number | null): void {
     for (const row of byId("rows").querySelectorAll<HTMLElement>("tr[data-id]")) {
       const chosen = Number(row.dataset.id) === cell;
       row.classList.toggle("chosen", chosen);
@@ -162,14 +172,16 @@ export class List {
   }
 
   private draw(): void {
+    if (!this.state) return; // the first ranking has not come
+    const { sort, cell } = this.state;
     const focused = document.activeElement?.closest<HTMLElement>("[data-name], [data-id]")?.dataset;
     // columns that the file does not have are left out
     const names = SORTS.filter(
       (name) => name === "place" || this.rows.some((row) => this.columns[name]!.value(row) !== null),
     );
-    const asked = this.state.sort.replace("-", "") as (typeof SORTS)[number];
+    const asked = sort.replace("-", "") as (typeof SORTS)[number];
     const by = names.includes(asked) ? asked : "rank";
-    const down = by === asked && this.state.sort.startsWith("-");
+    const down = by === asked && sort.startsWith("-");
     const { value } = this.columns[by]!;
     const sign = down ? -1 : 1;
     this.shown = [...this.matching()].sort((a, b) => {
@@ -222,7 +234,7 @@ export class List {
     const more = byId<HTMLButtonElement>("more");
     more.hidden = found <= this.limit;
     more.textContent = `Show ${number(Math.min(PAGE, found - this.limit))} more`;
-    this.select(this.state.cell);
+    this.mark(cell);
     // what had the focus is new now
     const again = focused?.name ? `[data-name="${focused.name}"]` : `[data-id="${focused?.id}"]`;
     if (focused) document.querySelector<HTMLElement>(`.list ${again} button`)?.focus();

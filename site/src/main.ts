@@ -6,7 +6,7 @@ import type { Mark } from "./cells";
 import { cssColour, hex, isDark, rampColour, readRamp } from "./colours";
 import { Controls } from "./controls";
 import { Files, fetchMap, MapError, MissingFile } from "./data";
-import type { History, MapFile, Ranking } from "./data";
+import type { Forecasts, History, MapFile, Ranking } from "./data";
 import { details, lines, type Shown } from "./details";
 import { download, FORMATS, type What } from "./downloads";
 import { byId, make } from "./elements";
@@ -20,8 +20,13 @@ import { hasRanking, parse, possible, query, rankingKey, type State } from "./st
 import { gapList, gaps, gapsOf, unpublished, type Gaps } from "./unknown";
 import { modelName, monthName, number, placeOf, plural, windowName } from "./words";
 
+const NEVER_HOT = "It was no hotspot in any window of this ranking.";
+
 class Page {
+  /** What is shown. */
   state: State;
+  /** What was asked for last: what is shown, once its files have come. */
+  private wanted: State;
   view: HotspotMap | null = null;
   rows: Row[] = [];
   private layers: Layers | null = null;
@@ -39,7 +44,7 @@ class Page {
 
   constructor(private readonly file: MapFile) {
     const { state, notes } = parse(location.search, file);
-    this.state = state;
+    this.state = this.wanted = state;
     this.files = new Files(file.data);
     this.gaps = gaps(file, 0, 35);
     document.documentElement.classList.toggle("embed", state.embed);
@@ -47,8 +52,8 @@ class Page {
     this.controls = new Controls(
       file,
       (change) => this.change(change),
-      ({ type = this.state.type, window = this.state.window }) => {
-        const { scope } = this.state;
+      ({ type = this.wanted.type, window = this.wanted.window }) => {
+        const { scope } = this.wanted;
         if (hasRanking(file, scope, type, window)) {
           this.files.ranking(scope, rankingKey({ type, window })).catch(() => undefined);
         }
@@ -73,7 +78,8 @@ class Page {
     // asked for at once, drawn when the map is there
     const outlines = this.files.forces();
     outlines.catch(() => undefined);
-    await busy(this.show());
+    await busy(this.show()).catch((error: unknown) => this.fail(error));
+    this.writeAddress("replace");
     performance.mark("list");
     // the list is painted before MapLibre takes the processor
     await new Promise((done) => setTimeout(done));
@@ -87,13 +93,20 @@ class Page {
   }
 
   private async startMap(outlines: ReturnType<Files["forces"]>): Promise<void> {
-    const view = await HotspotMap.create(byId("map"), this.file, this.state, {
+    const opened = this.state;
+    const view = await HotspotMap.create(byId("map"), this.file, opened, {
       chosen: (cell) => this.select(cell, false),
       pointed: (what, x, y) => this.point(what, x, y),
       moved: (at) => {
-        this.state = { ...this.state, at };
+        this.set({ at });
         this.writeAddress("replace");
         this.updateLayers();
+      },
+      restored: () => {
+        this.layers?.forget();
+        view.setTheme();
+        this.drawKnown();
+        this.drawBase();
       },
       baseFailed: () => {
         this.baseFailed = true;
@@ -101,11 +114,17 @@ class Page {
       },
     });
     this.view = view;
+    // the list could be used before the map was there
+    const { cell, scope, at } = this.state;
+    if (at && at !== opened.at) view.goToPlace(at);
+    else if (cell !== null && cell !== opened.cell) view.goTo(cell);
+    else if (scope !== opened.scope) this.goToScope();
     this.drawCells();
     this.drawBase();
     await painted(view);
     performance.mark("cells");
-    const forces = geojson(await outlines);
+    const areas = await outlines.catch((error: unknown) => this.fail(error));
+    const forces = geojson(areas || { id: [], name: [], areas: [] });
     view.setForces(forces);
     this.layers = new Layers(view, this.file, this.files, forces);
     this.drawKnown();
@@ -118,38 +137,50 @@ class Page {
   /** Changes what is shown; a change of type, window or scope is one to come back from. */
   async change(change: Partial<State>): Promise<void> {
     const started = performance.now();
-    const before = this.state;
-    const notes: string[] = [];
-    clearMessages();
-    this.state = possible(this.file, { ...before, ...change }, notes);
-    notes.forEach((note) => message(note));
-    const isOther =
-      this.state.type !== before.type ||
-      this.state.window !== before.window ||
-      this.state.scope !== before.scope;
-    const { scope } = this.state;
-    const turn = this.turn + 1; // of the showing that follows
-    const isShown = await busy(this.show()).catch((error: unknown) => {
-      if (turn !== this.turn) return false; // something else was chosen meanwhile
-      this.state = before;
-      this.controls.update(before, this.ranking);
-      return this.fail(error);
-    });
-    if (isShown) {
-      this.writeAddress(isOther ? "push" : "replace");
-      if (scope !== before.scope) {
-        this.view?.goToScope(this.file.scopes.find(({ slug }) => slug === scope)!.bounds);
-      }
-    }
-    if (isShown && isOther) {
-      if (this.view) await painted(this.view);
+    const before = await this.ask({ ...this.wanted, ...change });
+    if (!before) return;
+    const isOther = (["type", "window", "scope"] as const).some((k) => this.state[k] !== before[k]);
+    this.writeAddress(isOther ? "push" : "replace");
+    if (this.state.scope !== before.scope) this.goToScope();
+    if (isOther) {
+      if (this.view?.isAlive) await painted(this.view);
       performance.measure("switch", { start: started, end: performance.now() });
     }
   }
 
+  /** Shows what the address says, after a step back or forward; colours stay as they are liked. */
+  private async comeBack(): Promise<void> {
+    const { state, notes } = parse(location.search, this.file);
+    const { theme, base } = this.state;
+    this.controls.stop();
+    const before = await this.ask({ ...state, theme, base }, notes);
+    this.writeAddress("replace");
+    if (!before) return;
+    if (state.at) this.view?.goToPlace(state.at);
+    else if (state.scope !== before.scope) this.goToScope();
+  }
+
+  /** Shows what is wanted, and says what was shown before; null where it cannot be shown. */
+  private ask(wanted: State, notes: string[] = []): Promise<State | null> {
+    clearMessages();
+    this.wanted = possible(this.file, wanted, notes);
+    notes.forEach((note) => message(note));
+    return busy(this.show()).catch((error: unknown) => this.fail(error));
+  }
+
+  /** Changes what needs no loading. */
+  private set(change: Partial<State>): void {
+    this.state = { ...this.state, ...change };
+    this.wanted = { ...this.wanted, ...change };
+  }
+
+  private goToScope(): void {
+    this.view?.goToScope(this.scope.bounds);
+  }
+
   /** Chooses a cell, or none. */
   select(cell: number | null, move = true): void {
-    this.state = { ...this.state, cell };
+    this.set({ cell });
     this.writeAddress("replace");
     this.drawDetails();
     this.list.select(cell);
@@ -175,47 +206,64 @@ class Page {
 
   // --- showing
 
-  /** Loads what the state needs and shows it; false where the state changed meanwhile. */
-  private async show(): Promise<boolean> {
+  /**
+   * Loads what the wanted state needs and shows it. Says what was shown before; null where
+   * something else was asked for meanwhile.
+   */
+  private async show(): Promise<State | null> {
     const turn = ++this.turn;
-    const { scope, month, cell, layer } = this.state;
-    const key = rankingKey(this.state);
-    this.controls.update(this.state, this.key === `${scope}/${key}` ? this.ranking : null);
-    if (this.file.rankings[scope]?.[key] === undefined) {
-      throw new MapError("There is no ranking of this area in this map.");
+    const { scope, month, layer } = this.wanted;
+    const key = rankingKey(this.wanted);
+    this.updateControls();
+    let ranking: Ranking, history: History | null, forecasts: Forecasts | null;
+    try {
+      if (this.file.rankings[scope]?.[key] === undefined) {
+        throw new MapError("There is no ranking of this area in this map.");
+      }
+      [ranking, history, forecasts] = await Promise.all([
+        this.files.ranking(scope, key),
+        month && this.file.history ? this.files.history(scope, key) : null,
+        layer === "forecasts" ? this.files.forecasts(scope, key) : null,
+      ]);
+    } catch (error) {
+      if (turn !== this.turn) return null;
+      this.wanted = this.state;
+      this.updateControls();
+      throw error;
     }
-    const [ranking, history, forecasts] = await Promise.all([
-      this.files.ranking(scope, key),
-      month && this.hasHistory() ? this.files.history(scope, key) : null,
-      layer === "forecasts" ? this.files.forecasts(scope, key) : null,
-    ]);
-    if (turn !== this.turn) return false;
+    if (turn !== this.turn) return null;
+    const before = this.state;
+    this.state = this.wanted;
     if (this.key !== `${scope}/${key}`) this.history = null;
     this.key = `${scope}/${key}`;
     this.ranking = ranking;
     this.history = history ?? this.history;
     if (month && !ranking.hot) {
       message("This ranking's file does not say in which months a cell was hot: all are shown.");
-      this.state = { ...this.state, month: null };
-      this.writeAddress("replace");
+      this.set({ month: null });
     }
-    const models = this.file.layers?.forecasts?.models ?? [];
-    const model = this.state.model ?? models.find((name) => forecasts?.models[name]) ?? null;
-    this.foretold = forecasts ? (forecasts.models[model!] ?? []) : null;
-    if (layer === "forecasts" && this.state.model !== model) this.state = { ...this.state, model };
+    this.foretold = forecasts && this.foretoldBy(forecasts);
     this.draw();
-    if (cell !== null && !this.history) {
+    if (this.state.cell !== null && !this.history) {
       busy(this.loadHistory()).catch((error: unknown) => this.fail(error));
     }
-    return true;
+    return before;
   }
 
-  private hasHistory(): boolean {
-    return !!this.file.history;
+  /** The cells that the chosen model foretold, or the first that foretold any. */
+  private foretoldBy({ models }: Forecasts): number[] {
+    const there = (this.file.layers?.forecasts?.models ?? []).filter((name) => models[name]);
+    const asked = this.state.model;
+    const model = asked && there.includes(asked) ? asked : (there[0] ?? null);
+    if (asked && asked !== model) {
+      message(`${modelName(asked)} did not forecast this ranking: another model is shown.`);
+    }
+    this.set({ model });
+    return model ? models[model]! : [];
   }
 
   private async loadHistory(): Promise<void> {
-    if (this.history || !this.hasHistory()) return;
+    if (this.history || !this.file.history) return;
     const { key } = this;
     const history = await this.files.history(this.state.scope, rankingKey(this.state));
     if (key !== this.key) return;
@@ -228,8 +276,8 @@ class Page {
   private get type() {
     return this.file.types.find(({ slug }) => slug === this.state.type)!;
   }
-  private get scopeName() {
-    return this.file.scopes.find(({ slug }) => slug === this.state.scope)!.name;
+  private get scope() {
+    return this.file.scopes.find(({ slug }) => slug === this.state.scope)!;
   }
   /** Position of the month looked at: the chosen one, or the map's. */
   private get month() {
@@ -257,16 +305,16 @@ class Page {
     const w = windowName(this.state.window);
     const to = monthName(this.file.months[this.month]!);
     return this.isOfMonth
-      ? `${this.type.name}, ${this.scopeName}: the hotspots of the ${w} to ${to}`
-      : `${this.type.name}, ${this.scopeName}: hotspots of ${w} in the 36 months to ${to}`;
+      ? `${this.type.name}, ${this.scope.name}: the hotspots of the ${w} to ${to}`
+      : `${this.type.name}, ${this.scope.name}: hotspots of ${w} in the 36 months to ${to}`;
   }
 
   private draw(): void {
     const { ranking, state } = this;
     this.makeRows();
-    this.controls.update(state, ranking);
+    this.updateControls();
     this.list.update(this.full, state, ranking!.windows, this.caption());
-    document.title = `${this.type.name}, ${this.scopeName} – ${this.file.title}`;
+    document.title = `${this.type.name}, ${this.scope.name} – ${this.file.title}`;
     const to = monthName(this.file.months[this.month]!);
     byId("of-month").textContent = this.isOfMonth
       ? `${windowName(state.window)} to ${to}`
@@ -276,6 +324,12 @@ class Page {
     this.drawKnown();
     this.updateLayers();
     if (!this.playing) this.announce();
+  }
+
+  /** Controls say what was asked for, also while it is on its way. */
+  private updateControls(): void {
+    const isThere = this.key === `${this.wanted.scope}/${rankingKey(this.wanted)}`;
+    this.controls.update(this.wanted, isThere ? this.ranking : null);
   }
 
   private announce(): void {
@@ -294,7 +348,7 @@ class Page {
         ? details(row, this.shown)
         : [
             make("h2", { id: "details-title" }, `Cell ${cell}`),
-            make("p", {}, "It was no hotspot in any window of this ranking."),
+            make("p", {}, NEVER_HOT),
           ]),
     );
   }
@@ -368,7 +422,7 @@ class Page {
 
   private updateLayers(): void {
     if (this.layers && this.state.layer) this.drawCells();
-    if (!this.layers) return;
+    if (!this.layers || !this.view?.isAlive) return;
     const drawn = this.layers.update(this.state, this.isBaseOn());
     busy(drawn).catch((error: unknown) => this.fail(error));
   }
@@ -390,6 +444,7 @@ class Page {
   // --- the pointer
 
   private point(what: { cell: number } | { force: string } | null, x: number, y: number): void {
+    if (this.state.embed && this.state.cell !== null) return; // it says what the chosen cell is
     const tip = byId("tip");
     let text: string | null = this.layers?.under(x, y) ?? null;
     if (what && "cell" in what) {
@@ -412,13 +467,13 @@ class Page {
   /** In an embedded map, where there is no list: the cell in a few words. */
   private tell(cell: number): void {
     const row = this.rows.find(({ id }) => id === cell);
-    if (!row) return;
+    const said = row
+      ? lines(row, this.shown).slice(0, -1).map(([name, what]) => `${name}: ${what}`)
+      : [NEVER_HOT];
     const tip = byId("tip");
     tip.replaceChildren(
-      make("strong", {}, placeOf(row)),
-      ...lines(row, this.shown)
-        .slice(0, -1)
-        .map(([name, what]) => make("span", {}, `${name}: ${what}`)),
+      make("strong", {}, row ? placeOf(row) : `Cell ${cell}`),
+      ...said.map((text) => make("span", {}, text)),
     );
     tip.hidden = false;
     tip.style.left = "8px";
@@ -443,6 +498,7 @@ class Page {
     for (const format of Object.keys(FORMATS)) {
       const button = make("button", { type: "button" }, format);
       button.addEventListener("click", () => {
+        if (!this.ranking) return;
         button.disabled = true;
         download(format, this.what())
           .catch((error: unknown) => this.fail(error))
@@ -477,15 +533,12 @@ class Page {
     new ResizeObserver(() => panel.style.setProperty("--above", `${panel.offsetTop}px`)).observe(
       document.body,
     );
-    addEventListener("popstate", () => {
-      const { state, notes } = parse(location.search, this.file);
-      this.state = state;
-      this.controls.stop();
-      clearMessages();
-      notes.forEach((note) => message(note));
-      if (state.at) this.view?.goToPlace(state.at);
-      busy(this.show()).catch((error: unknown) => this.fail(error));
+    addEventListener("popstate", () => this.comeBack());
+    addEventListener("online", () => {
+      this.baseFailed = false;
+      this.drawBase();
     });
+    addEventListener("offline", () => this.drawBase());
     addEventListener("keydown", (event) => {
       const field = (event.target as HTMLElement).matches("input:not([type=radio]), select");
       if (field || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -500,14 +553,14 @@ class Page {
       byId("rows").querySelector("button")?.focus();
     });
     byId("theme").addEventListener("click", () => {
-      this.state = { ...this.state, theme: isDark() ? "light" : "dark" };
+      this.set({ theme: isDark() ? "light" : "dark" });
       this.retheme();
       this.writeAddress("replace");
     });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.retheme());
     byId<HTMLInputElement>("base").addEventListener("change", (event) => {
       this.baseFailed = false;
-      this.state = { ...this.state, base: (event.target as HTMLInputElement).checked };
+      this.set({ base: (event.target as HTMLInputElement).checked });
       this.writeAddress("replace");
       this.drawBase();
     });
@@ -548,18 +601,18 @@ class Page {
   }
 
   /** Says what went wrong. A file that is gone may be one of an older build of the map. */
-  async fail(error: unknown): Promise<false> {
+  async fail(error: unknown): Promise<null> {
     if (error instanceof MissingFile) {
       const now = await fetchMap().catch(() => null);
       if (now && now.data !== this.file.data) {
         const reload = make("button", { type: "button" }, "Reload");
         reload.addEventListener("click", () => location.reload());
         message("The map was renewed meanwhile: reload the page. ", reload);
-        return false;
+        return null;
       }
     } else if (!(error instanceof MapError)) console.error(error);
     message(said(error));
-    return false;
+    return null;
   }
 
   /** The cells as hosts and tests ask for them. */
@@ -583,7 +636,10 @@ function announce(text: string): void {
   byId("said").textContent = text;
 }
 
+/** Says something above list and map, once. */
 function message(text: string, ...more: Node[]): void {
+  const { children } = byId("messages");
+  if ([...children].some((box) => box.firstChild?.textContent === text)) return;
   const close = make("button", { type: "button", "aria-label": "Close this note" }, "×");
   const box = make("p", { class: "message" }, text, ...more, close);
   close.addEventListener("click", () => box.remove());
@@ -644,8 +700,6 @@ const ready = (async () => {
       if (!(error instanceof MapError)) console.error(error);
       message(said(error));
     }
-  } finally {
-    document.documentElement.classList.remove("loading");
   }
 })();
 

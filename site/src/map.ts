@@ -33,11 +33,13 @@ export function geojson(outlines: Outlines): Areas {
 }
 
 /** What the map tells the page. */
-export interface Listener {
+interface Listener {
   chosen(id: number | null): void;
   pointed(what: { cell: number } | { force: string } | null, x: number, y: number): void;
   moved(at: NonNullable<State["at"]>): void;
   baseFailed(): void;
+  /** The browser had taken the map's drawings away, and gave them back. */
+  restored(): void;
 }
 
 /** The map has come to rest when it has not moved for so long. */
@@ -150,7 +152,7 @@ export class HotspotMap {
     map.on("mousemove", ({ lngLat, point }) => {
       const cell = this.cells.at(lngLat.lng, lngLat.lat);
       map.getCanvas().style.cursor = cell === null ? "" : "pointer";
-      const force = map.getLayer("land")
+      const force = this.isAlive
         ? map.queryRenderedFeatures(point, { layers: ["land"] })[0]?.properties["id"]
         : null;
       listener.pointed(cell !== null ? { cell } : force ? { force } : null, point.x, point.y);
@@ -171,6 +173,7 @@ export class HotspotMap {
     map.on("webglcontextrestored", () => {
       map.once("styledata", () => {
         if (!map.getLayer("cells")) map.addLayer(this.cells);
+        listener.restored();
       });
     });
   }
@@ -202,12 +205,18 @@ export class HotspotMap {
     this.setTheme();
   }
 
+  /** Whether there is something to draw on: browsers take it away where memory is short. */
+  get isAlive(): boolean {
+    return !!(this.map.style as unknown);
+  }
+
   setForces(areas: Areas): void {
     this.map.getSource<GeoJSONSource>("forces")!.setData(areas);
   }
 
   /** Forces of which months are missing or partial, and the force that is looked at. */
   setKnown(missing: string[], partial: string[], scope: string): void {
+    if (!this.isAlive) return;
     const among = (ids: string[]) => ["in", ["get", "id"], ["literal", ids]] as never;
     this.map.setFilter("hatch", among(missing));
     this.map.setFilter("dots", among(partial));
@@ -216,6 +225,7 @@ export class HotspotMap {
 
   setTheme(): void {
     const { map } = this;
+    if (!this.isAlive) return;
     const colour = (name: string) => hex(cssColour(name));
     map.setPaintProperty("sea", "background-color", colour("--sea"));
     map.setPaintProperty("land", "fill-color", colour("--land"));
@@ -231,7 +241,7 @@ export class HotspotMap {
   /** Draws or removes the base map. */
   setBase(on: boolean): void {
     const { map, file } = this;
-    if (!file.basemap || on === this.hasBase) return;
+    if (!file.basemap || on === this.hasBase || !this.isAlive) return;
     this.hasBase = on;
     this.baseSeen = false;
     if (on) {

@@ -2,7 +2,7 @@
 import type { MapFile } from "./data";
 import { isCell } from "./grid";
 
-export const LAYERS = ["tiers", "bivariate", "segments", "forecasts"] as const;
+const LAYERS = ["tiers", "bivariate", "segments", "forecasts"] as const;
 export type Layer = (typeof LAYERS)[number];
 export const SORTS = ["rank", "place", "force", "crimes", "frequency", "class"] as const;
 
@@ -83,13 +83,14 @@ export function parse(query: string, map: MapFile): { state: State; notes: strin
   };
   const cell = asked.get("cell");
   if (cell !== null) {
-    if (isCell(Number(cell))) state.cell = Number(cell);
+    if (cell && isCell(Number(cell))) state.cell = Number(cell);
     else notes.push(`“${cell}” is not the id of a cell.`);
   }
   const at = asked.get("at");
   if (at !== null) {
-    const [latitude, longitude, zoom] = at.split(",").map(Number) as [number, number, number];
-    if (Math.abs(latitude) <= 85 && Math.abs(longitude) <= 180 && zoom >= 0 && zoom <= 22) {
+    const parts = at.split(",");
+    const [latitude, longitude, zoom] = parts.map(Number) as [number, number, number];
+    if (parts.every(Boolean) && Math.abs(latitude) <= 85 && Math.abs(longitude) <= 180 && zoom >= 0 && zoom <= 22) {
       state.at = { latitude, longitude, zoom };
     } else notes.push(`“${at}” is not a place: latitude,longitude,zoom.`);
   }

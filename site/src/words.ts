@@ -7,8 +7,8 @@ const NUMBER = new Intl.NumberFormat("en-GB");
 
 export const number = (n: number) => NUMBER.format(n);
 export const percent = (share: number) => `${Math.round(share * 1000) / 10} %`;
-export const plural = (n: number, one: string, many = `${one}s`) =>
-  `${number(n)} ${n === 1 ? one : many}`;
+export const plural = (n: number, one: string) =>
+  `${number(n)} ${n === 1 ? one : `${one}s`}`;
 
 /** "2025-12" as "December 2025". */
 export const monthName = (month: string) => MONTH.format(new Date(`${month}-01`));
