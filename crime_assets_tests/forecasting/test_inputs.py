@@ -689,7 +689,7 @@ def nation_by_pandas(
             unit[other] = roots[0]
     of_old = changed.groupby("lsoa11cd")["lsoa21cd"].first()
     lsoas = lsoas.assign(unit=[root(code) for code in lsoas["LSOA21CD"]])
-    crimes["unit"] = [root(of_old.get(code, code)) for code in crimes["lsoa_code"]]
+    crimes["unit"] = crimes["lsoa_code"].map({code: root(of_old.get(code, code)) for code in used})
     forces = geopandas.read_parquet(shared_data / "boundaries" / "police_force_areas_2023.parquet")
     places = lsoas.set_geometry(lsoas.representative_point())
     joined = places.sjoin(forces, how="left", predicate="within")
