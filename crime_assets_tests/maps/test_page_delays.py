@@ -245,28 +245,25 @@ def test_a_cell_that_is_chosen_while_a_ranking_is_on_its_way_is_described(
 def test_a_first_file_that_fails_leaves_a_map_that_works(
     sample_map: str, open_page: Open, failing: str
 ) -> None:
-    def fail_once(page: Page) -> None:
-        failed: list[str] = []
-
-        def answer(route: Any) -> None:
-            if failed:
-                route.continue_()
-            else:
-                failed.append(route.request.url)
-                route.fulfill(status=503)
-
-        page.route(f"**/{failing}*" if "/" in failing else f"**/{failing}/**", answer)
-
-    page = open_page(f"{sample_map}?type=burglary", complaints="503", prepare=fail_once)
+    pattern = f"**/{failing}*" if "/" in failing else f"**/{failing}/**"
+    page = open_page(
+        f"{sample_map}?type=burglary&scope={DOGGER}",
+        complaints="503",
+        prepare=lambda page: page.route(pattern, lambda route: route.fulfill(status=503)),
+    )
     settled(page)
     assert page.locator("#messages .message").count() == 1
     assert "503" in page.locator("#messages").inner_text()
+    page.unroute(pattern)
     choose_type(page, "Robbery")
     page.wait_for_function("() => document.querySelectorAll('#rows tr').length > 0")
     settled(page)
     assert page.locator("#messages .message").count() == 0
     assert "Robbery" in caption(page)
     assert "cells" in layer_names(page)
+    page.select_option("#layer", "tiers")
+    settled(page)
+    assert len(drawn(page, [f"lsoas-{DOGGER}-fill"])) > 100
 
 
 def test_before_the_first_list_nothing_can_be_broken(
@@ -305,6 +302,7 @@ def test_back_and_forward_take_the_map_along_and_leave_the_colours(
         page = open_page(f"{address}?scope={DOGGER}", hosts=[host])
         settled(page)
         page.select_option("#scope", SILVERPIT)
+        page.wait_for_url(f"**scope={SILVERPIT}**")
         arrived(page)
         assert lies_in(page, layered, SILVERPIT)
         page.locator("#theme").click()
@@ -318,6 +316,95 @@ def test_back_and_forward_take_the_map_along_and_leave_the_colours(
         page.go_forward()
         arrived(page)
         assert lies_in(page, layered, SILVERPIT)
+
+
+def test_a_new_area_does_not_have_the_place_of_the_old_one(
+    sample_map: str, layered: Demo, open_page: Open
+) -> None:
+    page = open_page(f"{sample_map}?scope={DOGGER}")
+    at_rest(page, "panBy([20, 20])")
+    assert "at=" in page.url
+    pushed = page.evaluate(
+        """async scope => {
+            const select = document.querySelector("#scope");
+            const push = history.pushState.bind(history);
+            const address = new Promise(done => {
+                history.pushState = (...what) => { push(...what); done(location.search); };
+            });
+            select.value = scope;
+            select.dispatchEvent(new Event("change"));
+            return address;
+        }""",
+        SILVERPIT,
+    )
+    assert f"scope={SILVERPIT}" in pushed
+    assert "at=" not in pushed
+    arrived(page)
+    page.go_back()
+    arrived(page)
+    assert lies_in(page, layered, DOGGER)
+    page.go_forward()
+    arrived(page)
+    assert lies_in(page, layered, SILVERPIT)
+
+
+def test_a_step_back_to_a_map_that_had_not_moved_shows_its_area_again(
+    sample_map: str, open_page: Open
+) -> None:
+    page = open_page(f"{sample_map}?type=burglary&scope={DOGGER}")
+    zoom = "() => window.hotspotMap.map.getZoom()"
+    before = page.evaluate(zoom)
+    choose_type(page, "Robbery")
+    page.wait_for_url("**type=robbery**")
+    page.locator("#rows button").first.click()
+    page.wait_for_function(f"() => window.hotspotMap.map.getZoom() > {before + 1}")
+    page.wait_for_function("() => !window.hotspotMap.map.isMoving()")
+    page.wait_for_url("**at=**")
+    page.go_back()
+    page.wait_for_url("**type=burglary**")
+    arrived(page)
+    assert abs(page.evaluate(zoom) - before) < 0.3
+
+
+def test_two_steps_back_leave_each_address_to_its_own_entry(
+    sample_map: str, open_page: Open
+) -> None:
+    page = open_page(f"{sample_map}?type=burglary", complaints="503")
+    for name, slug in (("Robbery", "robbery"), ("Drugs", "drugs")):
+        choose_type(page, name)
+        page.wait_for_url(f"**type={slug}**")
+    page.reload()
+    page.evaluate("() => window.hotspotMap.ready")
+    robbery, burglary = Held(page, ROBBERY), Held(page, "**/rankings/study-area/burglary-12*")
+    page.go_back()
+    robbery.wait()
+    page.go_back()
+    burglary.wait()
+    at_rest(page, "panBy([20, 20])")
+    robbery.holds = False
+    for request in robbery.requests:
+        request.continue_()
+    page.wait_for_timeout(300)
+    assert "type=burglary" in page.url
+    assert "Drugs" in caption(page)
+    burglary.release()
+    assert "Burglary" in caption(page)
+    assert "type=burglary" in page.url
+    page.go_forward()
+    page.wait_for_url("**type=robbery**")
+
+
+def test_sorting_waits_for_no_file(sample_map: str, open_page: Open) -> None:
+    page = open_page(f"{sample_map}?type=burglary", complaints="503")
+    held = Held(page, ROBBERY)
+    choose_type(page, "Robbery")
+    held.wait()
+    page.locator("#headings").get_by_text("Crimes", exact=True).click()
+    assert page.locator("#headings [data-name=crimes]").get_attribute("aria-sort") == "descending"
+    held.fail()
+    settled(page)
+    assert state(page)["sort"] == "-crimes"
+    assert "sort=-crimes" in page.url
 
 
 # --- Layers ---------------------------------------------------------------------------------
@@ -346,8 +433,9 @@ def test_tiers_that_arrive_after_another_area_was_chosen_colour_nothing(
     page.select_option("#scope", SILVERPIT)
     held.wait()
     page.select_option("#scope", DOGGER)
-    page.wait_for_function("() => window.hotspotMap.map.isMoving()")
-    page.wait_for_function("() => !window.hotspotMap.map.isMoving()")
+    page.wait_for_function(
+        f"() => window.hotspotMap.state().scope === '{DOGGER}' && !window.hotspotMap.map.isMoving()"
+    )
     held.release()
     areas = drawn(page, [f"lsoas-{DOGGER}-fill"])
     assert {area["colour"] is None for area in areas} == {False}
@@ -405,6 +493,30 @@ def test_a_layer_that_fails_is_told_once_and_asked_for_again(
     assert len(drawn(page, [f"lsoas-{DOGGER}-fill"])) > 100
 
 
+def test_a_layer_that_fails_after_another_was_chosen_says_nothing_and_leaves_nothing(
+    sample_map: str, open_page: Open
+) -> None:
+    page = open_page(f"{sample_map}?scope={DOGGER}&layer=segments", complaints="503")
+    settled(page)
+    streets = [f"segments-{DOGGER}-line"]
+    assert drawn(page, streets) != []
+    held = Held(page, "**/layers/tiers/*")
+    page.select_option("#layer", "tiers")
+    held.wait()
+    page.select_option("#layer", "")
+    page.wait_for_function("() => !window.hotspotMap.state().layer")
+    held.fail()
+    settled(page)
+    assert page.locator("#messages").inner_text() == ""
+    page.select_option("#layer", "segments")
+    settled(page)
+    page.select_option("#layer", "tiers")
+    held.fail()
+    settled(page)
+    assert "503" in page.locator("#messages").inner_text()
+    assert drawn(page, streets) == []
+
+
 def test_a_model_that_did_not_forecast_a_ranking_did_not_miss_everything(
     sample_map: str, open_page: Open
 ) -> None:
@@ -455,7 +567,7 @@ def test_a_map_that_the_browser_took_away_comes_back_as_it_was(
     page.locator("#theme").click()
     assert "type=robbery" in page.url
     page.evaluate("() => window.context.restoreContext()")
-    page.wait_for_function("() => window.hotspotMap.map.getLayer('cells')")
+    page.wait_for_function("() => window.hotspotMap.map.style?.getLayer('cells')")
     settled(page)
     assert colours() == before
     assert layer_names(page).index("cells") > layer_names(page).index(f"lsoas-{DOGGER}-fill")
@@ -502,12 +614,16 @@ def test_a_cell_far_down_the_list_is_shown_there(
 ) -> None:
     published_map(tmp_path, shared_data)
     with served(tmp_path) as address:
-        page = open_page(f"{address}?type=violence-and-sexual-offences&window=3")
+        page = open_page(
+            f"{address}?type=violence-and-sexual-offences&window=3", complaints="404"
+        )  # these maps have no outlines of neighbourhoods
         assert page.locator("#rows tr").count() == 200
         last = cells(page)[450]["id"]
         page.evaluate("id => window.hotspotMap.select(id)", last)
         assert marked(page) == [last]
         assert page.locator("#rows tr").count() == 600
+        linked = open_page(page.url)
+        assert marked(linked) == [last]
 
 
 def test_an_embedded_map_goes_on_saying_what_the_chosen_cell_is(

@@ -153,7 +153,8 @@ export class Files {
 async function fetchUnpacked(address: string): Promise<unknown> {
   const response = await fetch(address).catch(() => null);
   if (!response) throw new MapError(`${address} could not be fetched: is there a network?`);
-  if (response.status === 404 || response.status === 410) {
+  // object storage that may not be listed forbids what is not there
+  if ([403, 404, 410].includes(response.status)) {
     throw new MissingFile(`${address} is not there (${response.status}).`);
   }
   if (!response.ok) throw new MapError(`${address} could not be fetched (${response.status}).`);

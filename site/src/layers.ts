@@ -3,7 +3,7 @@
 import type { GeoJSONSource } from "maplibre-gl";
 import type { Mark, Rgba } from "./cells";
 import { cssColour, hex, rampColour } from "./colours";
-import { MissingFile, type Files, type MapFile } from "./data";
+import { MapError, MissingFile, type Files, type MapFile } from "./data";
 import { make } from "./elements";
 import { entry, square } from "./legend";
 import { geojson, type HotspotMap } from "./map";
@@ -25,6 +25,9 @@ const NINE_COLOURS: Record<string, string> = {
 };
 const NO_CLASS = "#c8c8c8";
 const LEVELS = ["low", "medium", "high"];
+
+/** Nobody is told: what was on its way is asked for again when the map is back. */
+const TAKEN_AWAY = "The browser took the map away.";
 
 interface Shade {
   colour: string;
@@ -58,33 +61,46 @@ export class Layers {
   /** Loads and draws what the state asks for where the map is; called whenever either changes. */
   async update(state: State, isBaseOn: boolean): Promise<void> {
     const turn = ++this.turn;
+    const failed = await this.draw(state, isBaseOn, turn).catch((error: unknown) => error);
+    // what is no longer asked for may fail in silence
+    if (failed && turn === this.turn && this.view.isAlive) throw failed;
+  }
+
+  /** Draws what can be had, and returns why something could not. */
+  private async draw(state: State, isBaseOn: boolean, turn: number): Promise<unknown> {
     const { map } = this.view;
     const isShaded = state.layer === "tiers" || state.layer === "bivariate";
+    const drawsSegments = state.layer === "segments";
+    if (!drawsSegments) this.hideSegments();
     await this.shade(isShaded ? state : null, turn);
-    if (turn !== this.turn) return;
+    if (turn !== this.turn) return null;
     const zoom = map.getZoom();
     const wanted = isShaded ? zoom >= this.shadedFrom(state) : !isBaseOn && zoom >= OUTLINE_ZOOM;
     for (const force of this.lsoas.keys()) this.show(`lsoas-${force}`, wanted, isShaded);
+    let failed: unknown = null;
     if (wanted) {
       const inView = this.inView();
       const of = isShaded ? (await this.files.tiers(state.scope)).forces : null;
       const needed = inView.filter((force) => (of ? of.includes(force) : true));
       const added = await Promise.allSettled(needed.map((force) => this.addLsoas(force)));
-      if (turn !== this.turn) return;
+      if (turn !== this.turn) return null;
       for (const force of this.lsoas.keys()) this.show(`lsoas-${force}`, wanted, isShaded);
-      const failed = added.find(({ status }) => status === "rejected");
-      if (failed) throw (failed as PromiseRejectedResult).reason;
+      failed = added.find((one) => one.status === "rejected")?.reason;
     }
-    const drawsSegments = state.layer === "segments";
+    if (!drawsSegments) return failed;
+    this.hideSegments();
+    if (zoom < this.shadedFrom(state)) return failed;
+    const there = segmentForces(this.file, state.scope);
+    for (const force of this.inView().filter((name) => name in there)) {
+      await this.addSegments(force, rankingKey(state));
+      if (turn !== this.turn) return null;
+      this.show(`segments-${force}`, true, false);
+    }
+    return failed;
+  }
+
+  private hideSegments(): void {
     for (const force of this.segments) this.show(`segments-${force}`, false, false);
-    if (drawsSegments && zoom >= this.shadedFrom(state)) {
-      const there = segmentForces(this.file, state.scope);
-      for (const force of this.inView().filter((name) => name in there)) {
-        await this.addSegments(force, rankingKey(state));
-        if (turn !== this.turn) return;
-        this.show(`segments-${force}`, true, false);
-      }
-    }
   }
 
   /** Colours are set anew: the map has lost them. */
@@ -217,6 +233,7 @@ export class Layers {
       throw error;
     });
     if (!outlines) return;
+    if (!this.view.isAlive) throw new MapError(TAKEN_AWAY);
     // nearer than zoom 12 its tiles are enlarged, rather than cut anew while the map moves
     map.addSource(source, { type: "geojson", data: geojson(outlines), tolerance: 0.2, maxzoom: 12 });
     map.addLayer(
@@ -260,6 +277,7 @@ export class Layers {
   private async addSegments(force: string, key: string): Promise<void> {
     const { map } = this.view;
     const { lines, name, length_m, crimes } = await this.files.segments(force);
+    if (!this.view.isAlive) throw new MapError(TAKEN_AWAY);
     const { segment, crimes: counts } = crimes[key] ?? { segment: [], crimes: [] };
     const data: GeoJSON.FeatureCollection = {
       type: "FeatureCollection",

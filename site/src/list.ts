@@ -102,11 +102,8 @@ export class List {
   select(cell: number | null): void {
     if (!this.state) return;
     this.state = { ...this.state, cell };
-    const at = this.shown.findIndex(({ id }) => id === cell);
-    if (at >= this.limit) {
-      this.limit = PAGE * Math.ceil((at + 1) / PAGE);
-      this.draw();
-    } else this.mark(cell);
+    if (this.shown.findIndex(({ id }) => id === cell) >= this.limit) this.draw();
+    else this.mark(cell);
   }
 
   private mark(cell: number | null): void {
@@ -190,6 +187,8 @@ export class List {
       if (x === null || y === null) return x === null ? 1 : -1;
       return sign * (typeof x === "string" ? x.localeCompare(y as string, "en") : x - (y as number));
     });
+    const chosen = this.shown.findIndex(({ id }) => id === cell);
+    this.limit = Math.max(this.limit, PAGE * Math.ceil((chosen + 1) / PAGE));
     byId("list-caption").textContent = this.caption;
     byId("headings").replaceChildren(
       ...names.map((name) => {

@@ -36,6 +36,9 @@ class Page {
   private foretold: number[] | null = null;
   private gaps: Gaps;
   private baseFailed = false;
+  private forcesFailed = false;
+  /** Whether a step back or forward has yet to be shown: until then its address is left alone. */
+  private isStepping = false;
   private turn = 0;
   private playing = false;
   private readonly files: Files;
@@ -65,7 +68,11 @@ class Page {
     );
     this.list = new List(
       (id) => this.select(id),
-      (sort) => this.change({ sort }),
+      (sort) => {
+        this.set({ sort });
+        this.writeAddress("replace");
+        this.drawList();
+      },
     );
     this.writeTexts();
     this.listen();
@@ -76,15 +83,14 @@ class Page {
   /** Loads and shows the first ranking in the list, then the map. */
   async start(): Promise<void> {
     // asked for at once, drawn when the map is there
-    const outlines = this.files.forces();
-    outlines.catch(() => undefined);
+    this.files.forces().catch(() => undefined);
     await busy(this.show()).catch((error: unknown) => this.fail(error));
     this.writeAddress("replace");
     performance.mark("list");
     // the list is painted before MapLibre takes the processor
     await new Promise((done) => setTimeout(done));
     try {
-      await this.startMap(outlines);
+      await this.startMap();
     } catch (error) {
       if (!(error instanceof MapError)) console.error(error);
       byId("map").replaceChildren(make("p", { class: "no-map" }, said(error)));
@@ -92,7 +98,7 @@ class Page {
     performance.mark("ready");
   }
 
-  private async startMap(outlines: ReturnType<Files["forces"]>): Promise<void> {
+  private async startMap(): Promise<void> {
     const opened = this.state;
     const view = await HotspotMap.create(byId("map"), this.file, opened, {
       chosen: (cell) => this.select(cell, false),
@@ -123,13 +129,28 @@ class Page {
     this.drawBase();
     await painted(view);
     performance.mark("cells");
-    const areas = await outlines.catch((error: unknown) => this.fail(error));
-    const forces = geojson(areas || { id: [], name: [], areas: [] });
-    view.setForces(forces);
-    this.layers = new Layers(view, this.file, this.files, forces);
+    await this.addForces();
+    if (view.isAlive) await painted(view);
+  }
+
+  /** Draws the areas of forces, on which all layers lie; where they fail, the next change tries. */
+  private async addForces(): Promise<void> {
+    this.forcesFailed = false;
+    try {
+      const forces = geojson(await this.files.forces());
+      if (!this.view?.isAlive) {
+        this.forcesFailed = true;
+        return;
+      }
+      this.view.setForces(forces);
+      this.layers = new Layers(this.view, this.file, this.files, forces);
+    } catch (error) {
+      this.forcesFailed = true;
+      await this.fail(error);
+      return;
+    }
     this.drawKnown();
     this.updateLayers();
-    await painted(view);
   }
 
   // --- changes
@@ -137,11 +158,19 @@ class Page {
   /** Changes what is shown; a change of type, window or scope is one to come back from. */
   async change(change: Partial<State>): Promise<void> {
     const started = performance.now();
+    const turn = this.turn + 1; // of the showing that follows
+    const entry = parse(location.search, this.file).state;
     const before = await this.ask({ ...this.wanted, ...change });
-    if (!before) return;
-    const isOther = (["type", "window", "scope"] as const).some((k) => this.state[k] !== before[k]);
+    if (turn !== this.turn) return; // something else was asked for meanwhile
+    this.isStepping = false;
+    if (!before) return this.writeAddress("replace");
+    const { scope, at } = this.state;
+    const isOther = (["type", "window", "scope"] as const).some((k) => this.state[k] !== entry[k]);
+    const isElsewhere = scope !== before.scope;
+    if (isElsewhere) this.set({ at: null });
     this.writeAddress(isOther ? "push" : "replace");
-    if (this.state.scope !== before.scope) this.goToScope();
+    if (isElsewhere) this.goToScope();
+    else if (at && at !== before.at) this.view?.goToPlace(at); // of a step back that it overtook
     if (isOther) {
       if (this.view?.isAlive) await painted(this.view);
       performance.measure("switch", { start: started, end: performance.now() });
@@ -153,11 +182,18 @@ class Page {
     const { state, notes } = parse(location.search, this.file);
     const { theme, base } = this.state;
     this.controls.stop();
+    this.isStepping = true;
+    const turn = this.turn + 1;
     const before = await this.ask({ ...state, theme, base }, notes);
+    if (turn !== this.turn) return;
+    this.isStepping = false;
     this.writeAddress("replace");
     if (!before) return;
-    if (state.at) this.view?.goToPlace(state.at);
-    else if (state.scope !== before.scope) this.goToScope();
+    const { at, cell, scope } = state;
+    if (at) this.view?.goToPlace(at);
+    else if (scope === before.scope && !before.at) return;
+    else if (cell !== null) this.view?.goTo(cell);
+    else this.goToScope();
   }
 
   /** Shows what is wanted, and says what was shown before; null where it cannot be shown. */
@@ -227,8 +263,11 @@ class Page {
       ]);
     } catch (error) {
       if (turn !== this.turn) return null;
+      const isOther = `${scope}/${key}` !== `${this.state.scope}/${rankingKey(this.state)}`;
       this.wanted = this.state;
       this.updateControls();
+      // the first ranking was overtaken before anything was shown
+      if (!this.ranking && isOther) busy(this.show()).catch((e: unknown) => this.fail(e));
       throw error;
     }
     if (turn !== this.turn) return null;
@@ -263,10 +302,14 @@ class Page {
   }
 
   private async loadHistory(): Promise<void> {
-    if (this.history || !this.file.history) return;
+    if (this.history || !this.ranking || !this.file.history) return;
     const { key } = this;
-    const history = await this.files.history(this.state.scope, rankingKey(this.state));
-    if (key !== this.key) return;
+    const of = this.files.history(this.state.scope, rankingKey(this.state));
+    const history = await of.catch((error: unknown) => {
+      if (key === this.key) throw error;
+      return null; // of a ranking that is no longer shown
+    });
+    if (!history || key !== this.key) return;
     this.history = history;
     this.makeRows();
     this.drawDetails();
@@ -310,10 +353,10 @@ class Page {
   }
 
   private draw(): void {
-    const { ranking, state } = this;
+    const { state } = this;
     this.makeRows();
     this.updateControls();
-    this.list.update(this.full, state, ranking!.windows, this.caption());
+    this.drawList();
     document.title = `${this.type.name}, ${this.scope.name} – ${this.file.title}`;
     const to = monthName(this.file.months[this.month]!);
     byId("of-month").textContent = this.isOfMonth
@@ -324,6 +367,10 @@ class Page {
     this.drawKnown();
     this.updateLayers();
     if (!this.playing) this.announce();
+  }
+
+  private drawList(): void {
+    this.list.update(this.full, this.state, this.ranking!.windows, this.caption());
   }
 
   /** Controls say what was asked for, also while it is on its way. */
@@ -338,7 +385,7 @@ class Page {
 
   private drawDetails(): void {
     const { cell } = this.state;
-    byId("details").hidden = cell === null;
+    byId("details").hidden = cell === null || !this.ranking;
     if (cell === null && this.state.embed) byId("tip").hidden = true;
     if (cell === null || !this.ranking) return;
     if (this.state.embed) this.tell(cell);
@@ -422,6 +469,7 @@ class Page {
 
   private updateLayers(): void {
     if (this.layers && this.state.layer) this.drawCells();
+    if (this.forcesFailed) void busy(this.addForces());
     if (!this.layers || !this.view?.isAlive) return;
     const drawn = this.layers.update(this.state, this.isBaseOn());
     busy(drawn).catch((error: unknown) => this.fail(error));
@@ -535,6 +583,7 @@ class Page {
     );
     addEventListener("popstate", () => this.comeBack());
     addEventListener("online", () => {
+      clearMessages();
       this.baseFailed = false;
       this.drawBase();
     });
@@ -596,7 +645,7 @@ class Page {
   private writeAddress(how: "push" | "replace"): void {
     const address = query(this.state, this.file);
     if (how === "push") history.pushState(null, "", address);
-    else history.replaceState(null, "", address);
+    else if (!this.isStepping) history.replaceState(null, "", address);
     byId<HTMLAnchorElement>("whole").href = query({ ...this.state, embed: false }, this.file);
   }
 

@@ -4,6 +4,7 @@ import type {
   Map as MapLibre,
   MapOptions,
   MapSourceDataEvent,
+  Style,
   StyleSpecification,
 } from "maplibre-gl";
 import { CellsLayer, type Mark } from "./cells";
@@ -207,7 +208,7 @@ export class HotspotMap {
 
   /** Whether there is something to draw on: browsers take it away where memory is short. */
   get isAlive(): boolean {
-    return !!(this.map.style as unknown);
+    return !!(this.map.style as Style | null)?.getLayer("land");
   }
 
   setForces(areas: Areas): void {
