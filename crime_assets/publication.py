@@ -233,6 +233,7 @@ def publish_each(
 
     A run that is cancelled drops the partitions that wait, and ends when those that are worked on
     have ended. ``cancel`` makes them: it is called until they have, for what starts meanwhile.
+    What was published by then is recorded all the same: nobody would ask for it again.
     """
     definition = context.assets_def.partitions_def
     keys: list[str | None] = list(context.partition_keys) if definition else [None]
@@ -255,13 +256,12 @@ def publish_each(
             finally:
                 connection.close()
 
-        attempts: deque[Future[Result | Exception]] = deque()
+        attempts: deque[tuple[str | None, Future[Result | Exception]]] = deque()
         said = time.monotonic()
         try:
-            attempts.extend(pool.submit(attempt, key) for key in keys)
+            attempts.extend((key, pool.submit(attempt, key)) for key in keys)
             for done, key in enumerate(keys, 1):
-                outcome = attempts[0].result()
-                attempts.popleft()  # results hold pictures; there may be thousands
+                outcome = attempts[0][1].result()
                 if isinstance(outcome, NothingToPublish):
                     context.log.info(f"{key or ''} not made: {outcome}")
                 elif isinstance(outcome, Exception):
@@ -269,15 +269,19 @@ def publish_each(
                     _log_failure(context, key, outcome)
                 else:
                     _log_materialization(context, key, outcome, tags)
+                attempts.popleft()  # results hold pictures; there may be thousands
                 if len(keys) > 1 and (time.monotonic() - said > PROGRESS_S or done == len(keys)):
                     said = time.monotonic()
                     name = context.asset_key.to_user_string()
                     context.log.info(f"{name}: {done} of {len(keys)} partitions, last {key}")
         except BaseException:  # an interrupt reaches this thread alone
             pool.shutdown(wait=False, cancel_futures=True)
-            while cancel and not all(attempted.done() for attempted in attempts):
+            while cancel and not all(attempted.done() for _, attempted in attempts):
                 cancel()
                 time.sleep(CANCEL_S)
+            for key, attempted in attempts:
+                if not attempted.cancelled() and isinstance(was := attempted.result(), Result):
+                    _log_materialization(context, key, was, tags)
             raise
     # The outputs let what follows run. The key marks them as recorded already; without it every
     # partition of the range would be recorded again, all with one version.

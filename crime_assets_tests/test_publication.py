@@ -216,6 +216,25 @@ def test_a_cancelled_run_ends_what_it_works_on_and_drops_what_waits(
     assert not versions(instance, "a")
 
 
+def test_what_a_cancelled_run_has_published_is_recorded(instance: dg.DagsterInstance) -> None:
+    """Nobody would ask for it again: it lies in the lake."""
+    ended = Event()
+
+    def first_is_slow(partition: dict[str, str]) -> Result:
+        if partition["month"] == MONTHS[0]:
+            assert ended.wait(timeout=10)
+        elif partition["month"] == MONTHS[2]:  # the second is done, and waits to be recorded
+            os.kill(os.getpid(), signal.SIGINT)
+            assert ended.wait(timeout=10)
+        return good(partition)
+
+    result = run(
+        instance, make_asset("a", first_is_slow, cancel=ended.set), span=(MONTHS[0], MONTHS[-1])
+    )
+    assert not result.success
+    assert versions(instance, "a") == {m: f"version of {m}" for m in MONTHS[:3]}
+
+
 def test_an_error_of_the_code_shows_its_kind(
     instance: dg.DagsterInstance,
 ) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crime_assets.forecasting.counts import Counts, Units
+from crime_assets.forecasting.counts import Counts, HistoryTooShort, Units
 from crime_assets.forecasting.forecaster import Forecaster, NoForecast
 from crime_assets.forecasting.forecasters.rolling import PerfectForesight
 from crime_assets.forecasting.metrics import (
@@ -103,7 +103,10 @@ def rank_units(
     """
     can_forecast(forecaster, history)
     units = history.units
-    scores = np.asarray(forecaster.forecast(history, crime_type, horizons))
+    try:
+        scores = np.asarray(forecaster.forecast(history, crime_type, horizons))
+    except HistoryTooShort as error:
+        raise NoForecast(str(error)) from error
     if scores.shape not in ((len(units),), (len(horizons), len(units))):
         raise NotAScore(
             f"{forecaster!r} gave scores of shape {scores.shape} for {len(horizons)} horizons and "

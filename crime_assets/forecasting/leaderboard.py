@@ -386,10 +386,17 @@ class _Paired:
 
 
 def _paired(cube: NDArray[np.float64], field_: _Field, groups: range) -> _Paired:
-    """Common cut-offs, means, and differences to the best baseline, of values (g, m, t)."""
+    """Common cut-offs, means, and differences to the best baseline, of values (g, m, t).
+
+    A model without half of the cut-offs is not compared, and shrinks nobody else's. A Poisson
+    deviance is missing where it is infinite (crimes where none at all were expected): there it
+    takes every cut-off, or months too hard for one model would be left out for all.
+    """
     there = ~np.isnan(cube)
     count = there.sum(axis=2)
-    full = (count > 0) & (2 * count >= count.max(axis=1, keepdims=True))
+    metrics = field_.levels["metric"][field_.group_codes["metric"][groups.start : groups.stop]]
+    share = np.where(metrics.astype(str) == "poisson_deviance", 1, 2)[:, None]
+    full = (count > 0) & (share * count >= count.max(axis=1, keepdims=True))
     common = (there | ~full[:, :, None]).all(axis=1)
     used = np.where(full[:, :, None], common[:, None, :], there)
     mean = _mean(cube, used)

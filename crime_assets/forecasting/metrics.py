@@ -554,6 +554,8 @@ class _Ratio:
 
     Both sums run over the units with crimes; so a resampling of them is two sums again. ``ties``
     are the sums of ``top`` under the worst and the best resolution of the tie at the coverage.
+    Resampled values stop at ``most``: a resampling changes what was hot, but neither the units
+    that were taken nor the ideal list.
     """
 
     metric: str
@@ -564,6 +566,7 @@ class _Ratio:
     bottom_0: float = 0.0
     scale: float = 1.0
     ties: tuple[float, float] = (math.nan, math.nan)
+    most: float = math.inf
 
 
 def judge(
@@ -625,7 +628,8 @@ def _figures(ratios: Sequence[_Ratio], drawn: NDArray[np.uint8]) -> list[Figure]
     with np.errstate(divide="ignore", invalid="ignore"):
         values = np.where(below > 0, scale * (top_0 + top) / below, np.nan)
         resolved = np.where(below[:, :1] > 0, scale * (top_0 + ties) / below[:, :1], np.nan)
-    lows, highs = _quantiles(values[:, 1:])
+    most = np.array([ratio.most for ratio in ratios])[:, None]
+    lows, highs = _quantiles(np.minimum(values[:, 1:], most))
     return [
         Figure(ratio.metric, ratio.coverage, *numbers)
         for ratio, *numbers in zip(
@@ -672,8 +676,8 @@ def _coverage_ratios(judgement: Judgement, before: Judgement | None) -> list[_Ra
             units = worst, best
         found += [
             _Ratio("pai", c, captured, crimes, scale=1 / c, ties=ties),
-            _Ratio("pei_star", c, captured, crimes * ideal.inside(c), ties=ties),
-            _Ratio("f1", c, inside, ones, bottom_0=taken, scale=2, ties=units),
+            _Ratio("pei_star", c, captured, crimes * ideal.inside(c), ties=ties, most=1.0),
+            _Ratio("f1", c, inside, ones, bottom_0=taken, scale=2, ties=units, most=1.0),
         ]
         if before and (past_rate := before.hit_rate(c)) > 0:
             metric = "recapture_rate_index"
@@ -711,8 +715,11 @@ def _probability_ratios(judgement: Judgement, horizon: int) -> list[_Ratio]:
     zero, ones = np.zeros(len(hot)), np.ones(len(hot))
     found = [
         _Ratio("brier", None, (1 - p) ** 2, zero, squared - float(np.square(p).sum()), n),
-        _Ratio("f1", None, likely[hot].astype(float), ones, bottom_0=float(likely.sum()), scale=2),
-    ]
+        _Ratio(
+            "f1", None, likely[hot].astype(float), ones, bottom_0=float(likely.sum()), scale=2,
+            most=1.0,
+        ),
+    ]  # fmt: skip
     if ranking.mean > 0:  # else a crime is infinitely surprising
         deviance = 2 * (y * (np.log(y / m) - 1) + m)
         cold = 2 * float(expected.sum() - m.sum())
@@ -755,8 +762,11 @@ def judge_probabilities(judgement: Judgement, coverage: float = 0.05) -> list[Fi
     """The figures of a grid's forecast: F1 at one half, AUCPR, AUROC, PAI and PEI*.
 
     The scores are probabilities of a crime; PAI and PEI* are those at ``coverage``, the others of
-    all units. What cannot be said, as of a month in which every unit is hot, is left out.
+    all units. What cannot be said, as of a month in which every unit is hot, is left out; of a
+    month without a crime there is nothing to judge, so all methods have the same months.
     """
+    if not judgement.outcome.total:
+        return []
     figures = [
         Figure("f1", None, judgement.f1_at(0.5)),
         Figure("aucpr", None, judgement.aucpr()),

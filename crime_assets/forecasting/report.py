@@ -721,6 +721,8 @@ def calibration(
     from crime_assets.hexes.pictures import INK
 
     drawn, axes = _axes()
+    counting = evaluations.loc[evaluations["metric"] == "expected_crimes", "model"].unique()
+    evaluations = evaluations[evaluations["model"].isin(counting)]
     expected = _mean_curves(evaluations, "expected_crimes")
     recorded = _mean_curves(evaluations, "crimes")
     models = [model for model in expected.columns if model in recorded.columns]
@@ -869,8 +871,13 @@ def _legend(axes: Axes, place: str | None = "upper left") -> None:
 
 
 def _mean_curves(evaluations: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Means over the cut-offs that all models have: coverage x model."""
+    """Means over the cut-offs that all models have: coverage x model.
+
+    As in the tables, a model with fewer than half of the cut-offs has no part in it.
+    """
     rows = evaluations[evaluations["metric"] == metric]
+    cut_offs = rows.groupby("model", observed=True)["month"].nunique()
+    rows = rows[~rows["model"].isin(cut_offs.index[2 * cut_offs < cut_offs.max()])]
     table = rows.pivot_table(
         index="month", columns=["model", "coverage"], values="value", observed=True
     )

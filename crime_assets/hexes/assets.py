@@ -83,6 +83,18 @@ def view_covered(
     return [partition["month"] for partition in covered]
 
 
+def rankings_made(
+    lake: Lake, connection: duckdb.DuckDBPyConnection, months: Sequence[str]
+) -> ranking.Made:
+    """What ``hotspots`` of those of ``months`` that ``coverage`` has was ranked of.
+
+    A month that was ranked before this was kept with it is not among them.
+    """
+    covered = [{"month": m} for m in months if lake.has(COVERAGE.name, {"month": m})]
+    told = lake.provenances(connection, HOTSPOTS.name, covered)
+    return {place["month"]: what["rankings"] for place, what in told if "rankings" in what}
+
+
 def view_street_crimes(
     lake: Lake, connection: duckdb.DuckDBPyConnection, partition: dict[str, str]
 ) -> None:
@@ -246,6 +258,8 @@ def hex_counts(
     """
 
     def publish(connection: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
+        # of before: what is counted while coverage is made anew is then seen to be of another
+        counted_under = {"coverage": lake.sha256(COVERAGE.name, partition)}
         view_street_crimes(lake, connection, partition)
         create(connection, "hexes/hex_counts")
         counted = total(connection, "select sum(crimes) from hex_counts")
@@ -263,7 +277,6 @@ def hex_counts(
                 "again",
                 **figures,
             )
-        counted_under = {"coverage": lake.sha256(COVERAGE.name, partition)}
         published = lake.publish(
             connection, "hex_counts", HEX_COUNTS.name, partition, counted_under
         )
@@ -298,6 +311,8 @@ def snap_counts(
     """
 
     def publish(connection: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
+        # of before: what is counted while coverage is made anew is then seen to be of another
+        counted_under = {"coverage": lake.sha256(COVERAGE.name, partition)}
         view_street_crimes(lake, connection, partition)
         create(connection, "hexes/snap_counts")
         audit(connection, "hexes/audits/one_cell_a_point")
@@ -307,7 +322,6 @@ def snap_counts(
             raise AuditFailed(
                 "nothing_lost", f"{in_grid:,} crimes in the grid, but {counted:,} counted"
             )
-        counted_under = {"coverage": lake.sha256(COVERAGE.name, partition)}
         published = lake.publish(
             connection, "snap_counts", SNAP_COUNTS.name, partition, counted_under
         )
@@ -432,7 +446,8 @@ def hotspots(
             month=month,
             third_month=months_back(month, 3)[0],
         )
-        published = lake.publish(connection, "hotspots", HOTSPOTS.name, partition)
+        made = {"rankings": ranking.rankings_made(connection, month)}
+        published = lake.publish(connection, "hotspots", HOTSPOTS.name, partition, made)
         metadata = table_metadata(connection, "hotspots", published) | _ranking_metadata(
             connection, month
         )
@@ -518,7 +533,9 @@ def hotspot_summary(
         )
         lake.view(connection, "scopes")
         lake.view(connection, "scope_cells")
-        ranking.summarise_hotspots(connection, month, ranking.read_weights(settings.weights))
+        made = rankings_made(lake, connection, months_back(month, 2))
+        weights = ranking.read_weights(settings.weights)
+        ranking.summarise_hotspots(connection, month, weights, made)
         audit(connection, "hexes/audits/shares_are_shares")
         published = lake.publish(connection, "hotspot_summary", HOTSPOT_SUMMARY.name, partition)
         metadata = table_metadata(connection, "hotspot_summary", published)
@@ -559,8 +576,8 @@ def hotspot_frequency(
 ) -> Iterator[dg.Output]:
     """A cell that was a hotspot in at least one window of the 36 months that end here.
 
-    From `hotspots`. `hits` counts the windows in which it was one, `windows` those that are
-    complete and lie inside the 36 months. Persistent: in at least 80 % of them; emerging: only in
+    From `hotspots`. `hits` counts the windows in which it was one, `windows` those that were
+    ranked and lie inside the 36 months. Persistent: in at least 80 % of them; emerging: only in
     the last third, and in the last; former: in none of the last third; else intermittent.
     """
 
@@ -570,7 +587,8 @@ def hotspot_frequency(
         _view_months(lake, connection, month, coverage=span, hotspots=span)
         lake.view(connection, "scopes")
         lake.view(connection, "scope_cells")
-        ranking.count_frequency(connection, month, ranking.read_weights(settings.weights))
+        made = rankings_made(lake, connection, months_back(month, span))
+        ranking.count_frequency(connection, month, ranking.read_weights(settings.weights), made)
         audit(connection, "hexes/audits/hits_fit_windows")
         published = lake.publish(connection, "hotspot_frequency", HOTSPOT_FREQUENCY.name, partition)
         metadata = table_metadata(connection, "hotspot_frequency", published)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -32,6 +34,7 @@ HOTSPOT_STATEMENTS = (
     "hexes/score_histogram",
     "hexes/hottest_cells",
     "hexes/hotspots",
+    "hexes/rankings_made",
 )
 SUMMARY_STATEMENTS = (*HOTSPOT_STATEMENTS[:3], "hexes/hotspot_summary")
 FREQUENCY_STATEMENTS = ("hexes/complete_windows", "hexes/hotspot_frequency")
@@ -86,12 +89,21 @@ def read_weights(path: str | None) -> Weights:
     return weights
 
 
+Made = Mapping[str, Sequence[Any]]
+"""Months with what :func:`rankings_made` said of them."""
+
+
 def find_complete_windows(
-    connection: duckdb.DuckDBPyConnection, months: list[str], weights: Weights
+    connection: duckdb.DuckDBPyConnection,
+    months: list[str],
+    weights: Weights,
+    made: Made | None = None,
 ) -> str:
     """``complete_windows`` of windows that end in ``months``; needs ``coverage`` and ``scopes``.
 
-    Ranked are the types that are in use, and all of them together.
+    Ranked are the types that are in use, and all of them together. Of the months in ``made`` only
+    what was ranked then counts: a scope that came later, a harm index, months that were loaded
+    afterwards make rankings possible that ``hotspots`` of that month does not hold.
     """
     in_use = [asdict(t) for t in CRIME_TYPES.values() if not t.last_month]
     return create(
@@ -100,7 +112,25 @@ def find_complete_windows(
         crime_types=json.dumps(in_use),
         series=[ALL_CRIME, *([CRIME_HARM] if weights else [])],
         months=months,
+        made=json.dumps(
+            [
+                {
+                    "month": month,
+                    "rankings": [
+                        {"crime_type": crime_type, "window_months": w, "scopes": scopes}
+                        for crime_type, w, scopes in rankings
+                    ],
+                }
+                for month, rankings in (made or {}).items()
+            ]
+        ),
     )
+
+
+def rankings_made(connection: duckdb.DuckDBPyConnection, month: str) -> list[list[Any]]:
+    """The rankings of ``month``: crime type, months of the window, scopes; after the ranking."""
+    table = create(connection, "hexes/rankings_made", month=month)
+    return [list(row) for row in connection.execute(f"select * from {table}").fetchall()]
 
 
 def score_cells(connection: duckdb.DuckDBPyConnection, month: str, weights: Weights) -> str:
@@ -132,28 +162,34 @@ def rank_hotspots(connection: duckdb.DuckDBPyConnection, month: str, weights: We
     return create(connection, "hexes/hotspots", month=month, third_month=months_back(month, 3)[0])
 
 
-def summarise_hotspots(connection: duckdb.DuckDBPyConnection, month: str, weights: Weights) -> str:
+def summarise_hotspots(
+    connection: duckdb.DuckDBPyConnection, month: str, weights: Weights, made: Made | None = None
+) -> str:
     """``hotspot_summary`` of ``month``.
 
     Needs ``coverage`` of thirteen months, ``hex_counts`` of twelve, ``hotspots`` of ``month`` and
-    the month before, ``scopes`` and ``scope_cells``.
+    the month before (``made`` says what that holds), ``scopes`` and ``scope_cells``.
     """
     before = months_back(month, 2)[0]
-    find_complete_windows(connection, [before, month], weights)
+    known = {m: rankings for m, rankings in (made or {}).items() if m == before}
+    find_complete_windows(connection, [before, month], weights, known)
     score_cells(connection, month, weights)
-    known = connection.execute(
+    functions = connection.execute(
         "select count(*) from duckdb_functions() where function_name = 'poisson_gini'"
     ).fetchone()
-    if not known or not known[0]:  # all connections to one database share it
+    if not functions or not functions[0]:  # all connections to one database share it
         connection.create_function("poisson_gini", poisson_gini, ["DOUBLE"], "DOUBLE")
     return create(connection, "hexes/hotspot_summary", month=month, month_before=before)
 
 
-def count_frequency(connection: duckdb.DuckDBPyConnection, month: str, weights: Weights) -> str:
+def count_frequency(
+    connection: duckdb.DuckDBPyConnection, month: str, weights: Weights, made: Made | None = None
+) -> str:
     """``hotspot_frequency`` over the 36 months that end in ``month``.
 
-    Needs ``coverage`` and ``hotspots`` of the 36 months, and ``scopes``.
+    Needs ``coverage`` and ``hotspots`` of the 36 months (``made`` says what they hold), and
+    ``scopes``.
     """
     months = months_back(month, FREQUENCY_MONTHS)
-    find_complete_windows(connection, months, weights)
+    find_complete_windows(connection, months, weights, made)
     return create(connection, "hexes/hotspot_frequency", first_month=months[0])

@@ -158,6 +158,8 @@ def lsoa_counts(
             )
             metadata = {**table_metadata(connection, "lsoa_counts", result), **by_code.figures}
             return Result(result.sha256, metadata, {"nothing_lost": by_code.figures})
+        # of before: what is counted while coverage is made anew is then seen to be of another
+        coverage_sha256 = lake.sha256(COVERAGE.name, partition)
         view_street_crimes(lake, connection, partition)
         create(connection, "lsoa/point_areas")
         create(connection, "lsoa/lsoa_counts")
@@ -186,7 +188,7 @@ def lsoa_counts(
             "select force from coverage where status = 'published' order by force"
         ).fetchall()
         counted_under = {
-            "coverage": lake.sha256(COVERAGE.name, partition),
+            "coverage": coverage_sha256,
             "forces": [force for (force,) in whole],
         }
         published = lake.publish(

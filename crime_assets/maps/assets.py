@@ -17,6 +17,7 @@ from crime_assets.hexes.assets import (
     hex_counts,
     hotspot_frequency,
     hotspots,
+    rankings_made,
     scope_cells,
     scopes,
     snap_counts,
@@ -131,7 +132,12 @@ def make_map(
         view_covered(lake, connection, table, span)
     for table in ("hex_cells", "scopes", "scope_cells", "lsoa_areas"):
         lake.view(connection, table)
-    ranking.find_complete_windows(connection, span, ranking.read_weights(settings.weights))
+    ranking.find_complete_windows(
+        connection,
+        span,
+        ranking.read_weights(settings.weights),
+        rankings_made(lake, connection, span),
+    )
     if not rankings.show_cells(connection, span):
         raise MissingPartition(
             f"hotspot_frequency {month} has no cell, so there is no map to draw: half of the "

@@ -414,7 +414,11 @@ class _Zip:
                     raise SourceError(
                         f"archive {self.url}: {_what_it_is(file.read(512))} ({error})"
                     ) from error
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if not isinstance(self._source, Client):
+                raise SourceUnreachable(
+                    f"archive {self.url}: it was listed, and is gone: {error}"
+                ) from error
             return []  # a website that no longer keeps this release
         except (SourceError, EditionChanged):
             raise

@@ -238,6 +238,8 @@ def segment_counts(
         networks = _networks(lake)
         lake.view(connection, STREET_SEGMENTS.name, [{"force": f} for f in networks])
         lake.view(connection, HEX_CELLS.name, skip_missing=True)
+        # of before: what is counted while coverage is made anew is then seen to be of another
+        coverage_sha256 = lake.sha256(COVERAGE.name, partition)
         view_street_crimes(lake, connection, partition)
         create(connection, "streets/point_segments", limit_m=settings.street_limit_m)
         create(connection, "streets/segment_counts")
@@ -268,7 +270,7 @@ def segment_counts(
             SEGMENT_COUNTS.name,
             partition,
             {
-                "coverage": lake.sha256(COVERAGE.name, partition),
+                "coverage": coverage_sha256,
                 "forces": [force for (force,) in whole],
                 "networks": networks,
                 "limit_m": settings.street_limit_m,

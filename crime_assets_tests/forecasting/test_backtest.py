@@ -431,6 +431,16 @@ def test_a_cut_off_without_a_step_after_it_cannot_be_judged() -> None:
         judge_one(RollingMean(), counts, counts.steps[-2], Ask(horizons=(3, 12)))
 
 
+def test_a_horizon_longer_than_the_history_is_no_forecast_rather_than_the_end_of_all() -> None:
+    counts = world()
+    cut_off = counts.steps[12]
+    history = counts.until(cut_off)
+    with pytest.raises(HistoryTooShort):
+        FORECASTERS["same_month_last_year"].forecast(history, "Burglary", [18])
+    with pytest.raises(NoForecast):
+        rank_units(FORECASTERS["same_month_last_year"], history, "Burglary", [18])
+
+
 def test_a_forecaster_is_not_asked_of_more_units_or_less_history_than_it_is_for() -> None:
     counts = world()
     with pytest.raises(NoForecast, match="at most 83 units; this one has 84"):

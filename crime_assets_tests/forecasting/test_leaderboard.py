@@ -132,6 +132,24 @@ def test_less_is_better_for_brier_and_deviance() -> None:
     assert more.loc["kernel", "against"] == "ewma"
 
 
+def test_a_deviance_that_was_infinite_once_costs_the_others_no_cut_off() -> None:
+    """It is missing then: left out for all, the easy months would be left, and it could win."""
+    hard = np.arange(24) % 3 == 0
+    values = {
+        "ewma": np.where(hard, 2.0, 1.0),
+        "rolling": np.where(hard, 1.9, 1.04),
+        "kernel": np.where(hard, math.nan, 0.9),
+    }
+    rows = evaluations(values, "poisson_deviance").dropna(subset="value")
+    table = by_model(rank_models(rows, ROLES))
+    assert table.loc[["rolling", "ewma"], "rank"].tolist() == [1, 2]
+    assert table.loc[["rolling", "ewma"], "cut_offs"].tolist() == [24, 24]
+    assert pd.isna(table.loc["kernel", "rank"])
+    # of another metric two thirds of the cut-offs are enough
+    others = by_model(rank_models(rows.assign(metric="pai", value=-rows["value"]), ROLES))
+    assert others.loc["kernel", "rank"] == 1
+
+
 def test_equal_means_share_a_rank_and_the_next_one_is_left_out() -> None:
     table = rank_models(
         evaluations({"ewma": [0.5, 0.5], "rolling": [0.5, 0.5], "kernel": [0.25, 0.5]}), ROLES

@@ -885,6 +885,20 @@ def test_every_interval_surrounds_its_value() -> None:
             assert f.low <= f.value <= f.high, f
 
 
+@given(st.integers(0, 50))
+@settings(max_examples=15, deadline=None)
+def test_no_interval_of_a_share_goes_beyond_one(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    crimes = rng.poisson(rng.gamma(0.3, 1.0, 200))
+    for scores in (crimes.astype(float), crimes + rng.normal(0, 2, 200)):
+        figures = judge(
+            Judgement.of(scores - scores.min(), crimes), None, 1, expects_crimes=True, seed=seed
+        )
+        for f in figures:
+            if f.metric in ("f1", "pei_star", "hit_rate") and f.high is not None:
+                assert f.low <= f.high <= 1.0, f
+
+
 def test_the_same_seed_gives_the_same_intervals_to_every_model() -> None:
     judgement, past = example()
     other = Judgement(Ranking(-judgement.ranking.scores), judgement.outcome)
@@ -941,6 +955,8 @@ def test_a_grid_is_judged_by_five_figures_as_the_methods_give_them() -> None:
     every = judge_probabilities(Judgement.of([0.9, 0.8], [1, 2]))
     assert [f.metric for f in every] == ["f1", "aucpr", "pai", "pei_star"]
     assert judge_probabilities(Judgement.of([0.1, 0.2], [0, 0])) == []
+    # false alarms of such a month would be no F1 for one method, and one of 0 for another
+    assert judge_probabilities(Judgement.of([0.9, 0.2], [0, 0])) == []
 
 
 def months(values: ArrayLike, metric: str = "pai") -> list[list[Figure]]:

@@ -387,6 +387,31 @@ def test_calibration_takes_bands_between_coverages() -> None:
     assert figure.axes[0].get_xscale() == figure.axes[0].get_yscale() == "log"
 
 
+def test_a_model_of_few_cut_offs_has_no_part_in_the_curves() -> None:
+    """GLDNet was asked in the last two months: the others' curves are of all of theirs."""
+    months = [f"2025-{n:02}" for n in range(1, 11)]
+    rows = pd.DataFrame(
+        [
+            (metric, coverage, 10.0 * n * coverage, month, "rolling_mean_12")
+            for metric in ("expected_crimes", "crimes", "hit_rate")
+            for coverage in (0.5, 1.0)
+            for n, month in enumerate(months)
+        ]
+        + [
+            (metric, coverage, 90.0 * coverage, month, "gldnet")
+            for metric in ("crimes", "hit_rate")
+            for coverage in (0.5, 1.0)
+            for month in months[-2:]
+        ],
+        columns=["metric", "coverage", "value", "month", "model"],
+    )
+    curves = report._mean_curves(rows, "hit_rate")
+    assert list(curves.columns) == ["rolling_mean_12"]
+    assert curves["rolling_mean_12"].tolist() == [22.5, 45.0]
+    drawn = lines(report.calibration(rows, ROLES | {"gldnet": "model"}))["rolling mean 12"]
+    assert drawn[:, 0] == pytest.approx(drawn[:, 1])  # what is expected is what came
+
+
 def test_the_leaderboard_picture_fits_into_metadata() -> None:
     from crime_assets.hexes.pictures import png
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -463,6 +464,75 @@ def test_below_half_of_the_windows_there_is_no_frequency(
         ranking.count_frequency(database, "2025-12", {})
         found = database.execute("select hits, windows from hotspot_frequency").fetchall()
         assert found == expected
+
+
+def ranked_alone(connection: duckdb.DuckDBPyConnection, month: str) -> list[list[Any]]:
+    ranking.find_complete_windows(connection, [month], {})
+    return ranking.rankings_made(connection, month)
+
+
+def test_a_window_that_was_not_ranked_counts_neither_as_hit_nor_as_window(
+    database: duckdb.DuckDBPyConnection,
+) -> None:
+    """A ward that came later: of the 36 months two were ranked with it."""
+    months = months_back("2025-12", 36)
+    rows = [(m, "Drugs", 7, 5) for m in months]
+    cover = [(m, "published") for m in months]
+    small_world(database, frame(rows), cover)
+    without = {m: ranked_alone(database, m) for m in months[:-2]}
+    database.execute(
+        "insert into scopes values ('ward', 'polygon', ['kent'], 20, 2);"
+        "insert into scope_cells select 'ward', hex_id from scope_cells where scope = 'kent'"
+    )
+    made = without | {m: ranked_alone(database, m) for m in months[-2:]}
+    database.execute(
+        "create or replace temp table hotspots as "
+        "select scope, 'Drugs' as crime_type, 1 as window_months, 7 as hex_id, month "
+        "from (select unnest($months) as month), (select distinct scope from scopes) "
+        "where scope <> 'ward' or month >= $ward_from",
+        {"months": months, "ward_from": months[-2]},
+    )
+    hits = (
+        "select scope, hits, windows from hotspot_frequency where crime_type = 'Drugs' order by 1"
+    )
+    ranking.count_frequency(database, months[-1], {}, made)
+    assert database.execute(hits).fetchall() == [("kent", 36, 36), ("study-area", 36, 36)]
+    # of months of which it is not known, what could have been ranked counts
+    ranking.count_frequency(database, months[-1], {})
+    assert ("ward", 2, 36) in database.execute(hits).fetchall()
+    # half of them: from then on it has a row, of the windows that were ranked
+    half = {m: ranked_alone(database, m) for m in months[18:]}
+    ranking.count_frequency(database, months[-1], {}, without | half)
+    assert ("ward", 2, 18) in database.execute(hits).fetchall()
+
+
+def test_stability_is_of_rankings_that_were_made(database: duckdb.DuckDBPyConnection) -> None:
+    before, month = months_back("2025-12", 2)
+    small_world(
+        database,
+        frame([(m, "Drugs", 7, 5) for m in (before, month)]),
+        [(m, "published") for m in (before, month)],
+    )
+    without_kent = [
+        [crime_type, w, [s for s in scopes if s != "kent"]]
+        for crime_type, w, scopes in ranked_alone(database, before)
+    ]
+    hottest = []
+    for of in (before, month):
+        ranking.rank_hotspots(database, of, {})
+        hottest.append(database.execute("select *, $m as month from hotspots", {"m": of}).df())
+    found = pd.concat(hottest)
+    found = found[(found["month"] == month) | (found["scope"] != "kent")]
+    database.register("two_months", found)
+    database.execute("create or replace temp table hotspots as select * from two_months")
+    ranking.summarise_hotspots(database, month, {}, {before: without_kent})
+    jaccard = dict(
+        database.execute(
+            "select scope, jaccard from hotspot_summary "
+            "where crime_type = 'Drugs' and window_months = 1"
+        ).fetchall()
+    )
+    assert jaccard == {"kent": None, "study-area": 1.0}
 
 
 counts_of_a_month = st.lists(

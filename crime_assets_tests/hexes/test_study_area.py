@@ -361,6 +361,18 @@ def test_cells_of_a_force_are_those_with_their_centre_in_it(connection, two_forc
         assert scopes(connection)[force]["cells"] == len(cells)
 
 
+def test_cells_of_a_force_that_lies_mostly_elsewhere_are_of_no_force(connection):
+    """The areas of LSOAs reach a little into the neighbour, which is no scope here."""
+    kent, essex = square(0, 0, 3000), square(6000, 0, 3000)
+    hex_cells(connection, {"E01000001": square(200, 0, 3200)}, {"kent": kent, "essex": essex})
+    make_scopes(connection, "force_areas")
+    assert list(scopes(connection)) == [STUDY_AREA, "kent"]
+    beyond = connection.execute("select count(*) from hex_cells where force = 'essex'").fetchone()
+    assert beyond[0] > 0
+    found = connection.execute("select distinct scope from scope_cells order by 1").fetchall()
+    assert found == [("kent",), (STUDY_AREA,)]
+
+
 def test_a_study_area_that_is_not_the_nation_counts_the_cells_with_their_centre_inside(
     connection, two_forces
 ):

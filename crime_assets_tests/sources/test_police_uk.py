@@ -282,6 +282,20 @@ def test_an_archive_is_asked_for_its_36_months_only(tmp_path: Path) -> None:
         archive.find("2022-01", "kent")
 
 
+def test_an_archive_that_goes_away_after_it_was_listed_is_no_force_that_published_nothing(
+    tmp_path: Path,
+) -> None:
+    for release, forces in (("2025-01", ["kent"]), ("2025-02", ["kent", "essex"])):
+        members = {member_name("2025-01", force): street_csv("2025-01") for force in forces}
+        old = {member_name("2022-02", "kent"): street_csv("2022-02")}
+        write_zip(tmp_path / f"{release}.zip", members | (old if release == "2025-01" else {}))
+    archive = PoliceUkArchive(url=str(tmp_path))
+    assert archive.find("2022-02", "kent").published  # of the older one, and both are listed
+    (tmp_path / "2025-02.zip").unlink()
+    with pytest.raises(SourceUnreachable, match=r"2025-02\.zip: it was listed, and is gone"):
+        archive.find("2025-01", "essex")
+
+
 def test_an_archive_that_is_replaced_between_two_runs_is_read_anew(zips: Path) -> None:
     assert PoliceUkArchive(url=str(zips)).find("2025-01", "kent").content.count(b"\n") == 8
     write_zip(zips / "2025-01.zip", {member_name("2025-01", "kent"): street_csv("2025-01", 30)})

@@ -1,6 +1,7 @@
 -- complete_windows: which rankings there are. From scopes, coverage (of the months looked at),
 -- $crime_types (a JSON array of the types in use, with their first and last month), $series (what
--- is ranked beside the types: All crime ..) and $months (the months that windows may end in).
+-- is ranked beside the types: All crime ..), $months (the months that windows may end in) and $made
+-- (a JSON array of the months whose rankings were made, with these; empty where nothing is known).
 -- One row is a scope, a crime type and a window of 1, 3 or 12 months that ends in `month`;
 -- `complete` is whether all its months are there, `reason` why they are not.
 with window_length as (
@@ -80,6 +81,25 @@ ranked_type as (
         null as last_month
 ),
 
+month_made as (
+    select unnest(from_json($made, '[{
+        "month": "varchar",
+        "rankings": [{"crime_type": "varchar", "window_months": "int", "scopes": ["varchar"]}]
+    }]'), recursive := true)
+),
+
+ranking_made as (
+    select
+        month,
+        ranking.crime_type,
+        ranking.window_months,
+        unnest(ranking.scopes) as scope
+    from (select
+        month,
+        unnest(rankings) as ranking
+    from month_made)
+),
+
 judged_window as (
     select
         presence.month,
@@ -107,6 +127,17 @@ judged_window as (
                 then 'police.uk has this type from ' || ranked.first_month
             when presence.month > ranked.last_month
                 then 'police.uk had this type until ' || ranked.last_month
+            when
+                presence.month in (select month_made.month from month_made)
+                and not exists (
+                    select 1 from ranking_made as made
+                    where
+                        made.month = presence.month
+                        and made.scope = scope.scope
+                        and made.crime_type = ranked.crime_type
+                        and made.window_months = presence.window_months
+                )
+                then 'hotspots of ' || presence.month || ' were ranked without it'
         end as reason
     from window_presence as presence
     cross join scopes as scope

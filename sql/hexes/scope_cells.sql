@@ -1,7 +1,8 @@
--- scope_cells: from hex_cells, areas (the polygons of CRIME_SCOPES) and centres_in_areas. One row
--- is one cell that belongs to one scope: to the nation ($nation) every cell, to a force or a
--- polygon those whose centre lies in it. A cell at the coast, with its centre in no force, belongs
--- to the nation only. Polygons may overlap; what they have outside the study area is left out.
+-- scope_cells: from hex_cells, areas (the forces that are scopes, the polygons of CRIME_SCOPES) and
+-- centres_in_areas. One row is one cell that belongs to one scope: to the nation ($nation) every
+-- cell, to a force or a polygon those whose centre lies in it. A cell at the coast, with its centre
+-- in no force, or in one that lies mostly elsewhere, belongs to the nation only. Polygons may
+-- overlap; what they have outside the study area is left out.
 select
     $nation as scope,
     hex_id
@@ -11,7 +12,12 @@ select
     force as scope,
     hex_id
 from hex_cells
-where force is not null
+where
+    force in (
+        select area
+        from areas
+        where kind = 'force'
+    )
 union all
 select
     polygon.area as scope,
