@@ -357,8 +357,8 @@ def _expected_forces(text: str) -> tuple[str, ...]:
     unknown = [name for name in named if name not in FORCES]
     if unknown:
         raise SettingError(
-            f"CRIME_FORCES names {', '.join(unknown)}, which is no force of England and Wales "
-            f"(nor the transport police); those are {', '.join(FORCES)}"
+            f"CRIME_FORCES names {', '.join(unknown)}, which is no known force (Northern Ireland "
+            f"lies outside the grid); known are {', '.join(FORCES)}"
         )
     return tuple(force for force in FORCES if force in named)
 
