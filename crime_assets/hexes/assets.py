@@ -50,16 +50,20 @@ GROUP = "hexes"
 
 def _view_months(
     lake: Lake, connection: duckdb.DuckDBPyConnection, month: str, **tables: int
-) -> None:
+) -> dict[str, list[str]]:
     """Let ``coverage`` and the named tables be views of the months to ``month``, so many of each.
+
+    Returns the months that each of them has.
 
     ``coverage`` says which months there are: before the first, nothing is expected. Of each month
     that it has, the other tables must be there, counted under that very coverage; else a short
     window would pass for a full one. Raises :class:`MissingPartition` that names the month.
     """
     lake.require(COVERAGE.name, {"month": month})
-    for table, count in tables.items():
-        view_covered(lake, connection, table, months_back(month, count))
+    return {
+        table: view_covered(lake, connection, table, months_back(month, count))
+        for table, count in tables.items()
+    }
 
 
 def view_covered(
@@ -86,12 +90,11 @@ def view_covered(
 def rankings_made(
     lake: Lake, connection: duckdb.DuckDBPyConnection, months: Sequence[str]
 ) -> ranking.Made:
-    """What ``hotspots`` of those of ``months`` that ``coverage`` has was ranked of.
+    """What ``hotspots`` of these months, all of which are there, was ranked of.
 
     A month that was ranked before this was kept with it is not among them.
     """
-    covered = [{"month": m} for m in months if lake.has(COVERAGE.name, {"month": m})]
-    told = lake.provenances(connection, HOTSPOTS.name, covered)
+    told = lake.provenances(connection, HOTSPOTS.name, [{"month": m} for m in months])
     return {place["month"]: what["rankings"] for place, what in told if "rankings" in what}
 
 
@@ -523,7 +526,7 @@ def hotspot_summary(
     def publish(connection: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
         month = partition["month"]
         window_months = ranking.LONGEST_WINDOW
-        _view_months(
+        viewed = _view_months(
             lake,
             connection,
             month,
@@ -533,7 +536,7 @@ def hotspot_summary(
         )
         lake.view(connection, "scopes")
         lake.view(connection, "scope_cells")
-        made = rankings_made(lake, connection, months_back(month, 2))
+        made = rankings_made(lake, connection, viewed["hotspots"])
         weights = ranking.read_weights(settings.weights)
         ranking.summarise_hotspots(connection, month, weights, made)
         audit(connection, "hexes/audits/shares_are_shares")
@@ -584,10 +587,10 @@ def hotspot_frequency(
     def publish(connection: duckdb.DuckDBPyConnection, partition: dict[str, str]) -> Result:
         month = partition["month"]
         span = ranking.FREQUENCY_MONTHS
-        _view_months(lake, connection, month, coverage=span, hotspots=span)
+        viewed = _view_months(lake, connection, month, coverage=span, hotspots=span)
         lake.view(connection, "scopes")
         lake.view(connection, "scope_cells")
-        made = rankings_made(lake, connection, months_back(month, span))
+        made = rankings_made(lake, connection, viewed["hotspots"])
         ranking.count_frequency(connection, month, ranking.read_weights(settings.weights), made)
         audit(connection, "hexes/audits/hits_fit_windows")
         published = lake.publish(connection, "hotspot_frequency", HOTSPOT_FREQUENCY.name, partition)

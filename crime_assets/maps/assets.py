@@ -128,7 +128,8 @@ def make_map(
     started = time.monotonic()
     span = months_back(month, SPAN)
     lake.view(connection, "hotspot_frequency", [{"month": month}])
-    for table in ("hotspots", "hex_counts", "snap_counts", "coverage"):
+    ranked = view_covered(lake, connection, "hotspots", span)
+    for table in ("hex_counts", "snap_counts", "coverage"):
         view_covered(lake, connection, table, span)
     for table in ("hex_cells", "scopes", "scope_cells", "lsoa_areas"):
         lake.view(connection, table)
@@ -136,7 +137,7 @@ def make_map(
         connection,
         span,
         ranking.read_weights(settings.weights),
-        rankings_made(lake, connection, span),
+        rankings_made(lake, connection, ranked),
     )
     if not rankings.show_cells(connection, span):
         raise MissingPartition(
